@@ -1,0 +1,39 @@
+"""The tables as a reader sees them: delivered files and staged ones as one frame.
+
+Opens nothing for writing, and holds nothing open: a reader never stands in the way of a batch.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from batcher.archive.deliver import COLUMNS
+from batcher.errors import ArchiveError
+from batcher.schema import empty
+
+
+def scan(root: Path, table: str, staged: Iterable[Path] = ()) -> pl.LazyFrame:
+    """Return ``table`` of the archive at ``root``, and the ``staged`` files it does not have yet.
+
+    Columns as in :data:`batcher.archive.deliver.COLUMNS`. Raises :class:`ArchiveError` if it is unreadable.
+    """
+    delivered = _delivered(root / table)
+    names = {path.name for path in delivered}
+    paths = [*delivered, *(path for path in staged if path.name not in names)]
+    if not paths:
+        return empty(COLUMNS[table]).lazy()
+    return pl.scan_parquet(paths, schema=COLUMNS[table], hive_partitioning=False, extra_columns="ignore")
+
+
+def _delivered(path: Path) -> list[Path]:
+    try:
+        if not DeltaTable.is_deltatable(str(path)):
+            return []
+        return [Path(unquote(urlsplit(uri).path)) for uri in DeltaTable(path).file_uris()]
+    except (DeltaError, OSError) as error:
+        message = f"archive table {path}: {' '.join(str(error).split())}"
+        raise ArchiveError(message) from error

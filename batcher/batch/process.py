@@ -1,0 +1,195 @@
+"""One batch after the other: the only place where the state moves on.
+
+``next`` plans, runs, stages and commits; ``recover`` brings back the state of the last commit and runs a plan
+that a crash left without one. Publishing and delivering are others' work, from what was committed.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import polars as pl
+
+import batcher
+from batcher import disk
+from batcher.batch.directory import DataDirectory
+from batcher.batch.records import (
+    NOTHING,
+    Commit,
+    OutcomeRecord,
+    Plan,
+    Snapshot,
+    decode_changes,
+    encode_changes,
+)
+from batcher.clock import from_micros
+from batcher.decode import decode
+from batcher.pipeline import Result, Rules, State, advance, empty_state, run
+from batcher.schema import SUMS, Columns
+from batcher.spool import Section
+from batcher.spool.position import Place
+from batcher.stages.settle import OUTCOMES
+from batcher.staging import DATED_BY, DELIVERED, StagedFile, stage
+
+SNAPSHOT_EVERY = 240
+"""Batches between snapshots: 20 minutes at 5 s. A restart applies at most so many changes."""
+
+Reader = Callable[[Place, Place], Iterator[tuple[Place, list[Section]]]]
+"""Reads a range of the spool, as :meth:`batcher.spool.log.Log.read` does."""
+
+
+class Work(NamedTuple):
+    """What a batch is asked to do: a range that ends at ``end``, as of ``now`` (microseconds)."""
+
+    end: Place
+    now: int
+    outcomes: list[OutcomeRecord]
+
+
+class Batches:
+    """The state as of the last commit. One owner: it is not safe to run two batches at once."""
+
+    def __init__(self, directory: DataDirectory, read: Reader, rules: Rules) -> None:
+        """Use ``directory``, whose lock is held, and ``read`` the spool from it; plan with ``rules``."""
+        self._directory = directory
+        self._read = read
+        self._owner = directory.id
+        self._encoded_rules = msgspec.json.encode(rules)
+        self._snapshot_batch = 0
+        self.last = NOTHING
+        self.state: State = empty_state()
+        self.undelivered: list[StagedFile] = []
+
+    @property
+    def end(self) -> Place:
+        """Where the next batch begins."""
+        return Place(*self.last.end)
+
+    def load(self) -> None:
+        """Bring back the state of the last commit: the newest whole snapshot and the changes after it."""
+        snapshot = self._directory.newest_snapshot()
+        self._snapshot_batch = snapshot.commit.batch if snapshot else 0
+        self.last, self.state = latest(self._directory)
+        first = max(self._directory.oldest_commit() - 1, 0)
+        self.undelivered = [file for commit in self._directory.commits_after(first) for file in _archived(commit)]
+
+    def finish(self) -> Commit | None:
+        """Run the plan that has no commit, if there is one. The spool must be ready to be read."""
+        plan = self._directory.plan_after(self.last.batch)
+        return self._run(plan) if plan else None
+
+    def next(self, work: Work) -> Commit:
+        """Plan, run, stage and commit one batch."""
+        digest = disk.digest(self._encoded_rules)
+        self._directory.write_rules(digest, self._encoded_rules)
+        plan = Plan(
+            batch=self.last.batch + 1,
+            now=work.now,
+            start=self.last.end,
+            end=(work.end.segment, work.end.offset),
+            outcomes=work.outcomes,
+            requests=[],
+            config=digest,
+            code=batcher.__version__,
+        )
+        self._directory.write_plan(plan)
+        return self._run(plan)
+
+    def _run(self, plan: Plan) -> Commit:
+        rules = msgspec.json.decode(self._directory.read_rules(plan.config), type=Rules)
+        decoded = decode(self._read(Place(*plan.start), Place(*plan.end)))
+        now = from_micros(plan.now)
+        result = run(decoded, _outcomes(plan.outcomes), self.state, batch=plan.batch, now=now, rules=rules)
+        commit = self._stage(plan, result)
+        self._directory.write_commit(commit)
+        self.state = advance(self.state, result.changes)
+        self.last = commit
+        self.undelivered += _archived(commit)
+        self._maybe_snapshot()
+        return commit
+
+    def _stage(self, plan: Plan, result: Result) -> Commit:
+        files = [
+            file
+            for table, frame in result.tables.items()
+            for file in stage(self._directory.staged, table, frame, batch=plan.batch, owner=self._owner)
+        ]
+        return Commit(
+            batch=plan.batch,
+            now=plan.now,
+            end=plan.end,
+            sums=result.sums,
+            totals={name: self.last.totals[name] + result.sums[name] for name in SUMS},
+            clusters=_add(self.last.clusters, result.clusters),
+            files=files,
+            changes=self._directory.write_changes(plan.batch, encode_changes(result.changes)),
+        )
+
+    def _maybe_snapshot(self) -> None:
+        if self.last.batch - self._snapshot_batch >= SNAPSHOT_EVERY:
+            self._directory.write_snapshot(Snapshot(self.last, self.state))
+            self._snapshot_batch = self.last.batch
+
+    def delivered(self, through: dict[str, int]) -> None:
+        """Forget the staged files of each table up to the batch that the archive has, and what covers them."""
+        gone = [file for file in self.undelivered if file.batch <= through.get(file.table, 0)]
+        for file in gone:
+            disk.remove(self._directory.staged / file.table / file.name)
+        self.undelivered = [file for file in self.undelivered if file.batch > through.get(file.table, 0)]
+
+    def retire(self) -> Place:
+        """Delete what the older snapshot and the archive cover; return the place before which the spool may go."""
+        covered = self._directory.oldest_snapshot_batch()
+        waiting = min((file.batch for file in self.undelivered if file.table != "quarantine"), default=covered + 1)
+        through = min(covered, waiting - 1)
+        oldest = next(self._directory.commits_after(through - 1), None) if through else None
+        if oldest is None:
+            return Place(1, 0)
+        self._directory.retire(through - 1)
+        return Place(*oldest.end)
+
+
+def _add(so_far: dict[str, dict[str, int]], batch: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Totals by cluster; the lag is the newest, not a sum."""
+    added = {
+        name: {key: value + (so_far.get(name, {}).get(key, 0) if key != "lag_ms" else 0) for key, value in new.items()}
+        for name, new in batch.items()
+    }
+    return so_far | added
+
+
+def latest(directory: DataDirectory) -> tuple[Commit, State]:
+    """Return the last commit and the state after it; a reader may call this while a service runs."""
+    snapshot = directory.newest_snapshot()
+    last, state = snapshot or (NOTHING, empty_state())
+    for commit in directory.commits_after(last.batch):
+        state = advance(state, decode_changes(directory.read_changes(commit)))
+        last = commit
+    return last, state
+
+
+def staged_paths(directory: DataDirectory) -> dict[str, list[Path]]:
+    """Return the staged files of committed batches that are still here, by table; for readers."""
+    first = max(directory.oldest_commit() - 1, 0)
+    paths: dict[str, list[Path]] = {table: [] for table in DATED_BY}
+    for commit in directory.commits_after(first):
+        for file in commit.files:
+            path = directory.staged / file.table / file.name
+            if path.exists():
+                paths[file.table].append(path)
+    return paths
+
+
+def _archived(commit: Commit) -> list[StagedFile]:
+    return [file for file in commit.files if file.table in DELIVERED]
+
+
+def _outcomes(outcomes: list[OutcomeRecord]) -> pl.DataFrame:
+    micros: Columns = {**OUTCOMES, "at": pl.Int64}
+    newest = {o.summary: o for o in sorted(outcomes, key=lambda outcome: (outcome.version, outcome.at))}
+    rows = [msgspec.structs.astuple(outcome) for outcome in newest.values()]
+    return pl.DataFrame(rows, schema=micros, orient="row").cast({"at": OUTCOMES["at"]})
+
+
+__all__ = ["SNAPSHOT_EVERY", "Batches", "Work", "latest", "staged_paths"]

@@ -1,0 +1,130 @@
+"""What is written about a batch: its plan before, its commit after, and the state in between.
+
+Plans and commits are JSON, for people who look; changes and snapshots are Arrow, checked by a digest,
+because Arrow has no checksum of its own. Nothing here touches the disk.
+"""
+
+import io
+from typing import NamedTuple
+
+import msgspec
+import polars as pl
+import zstandard
+
+from batcher import disk
+from batcher.errors import DataDirError
+from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, State
+from batcher.schema import SUMS
+from batcher.staging import StagedFile
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True):
+    """What became of the newest version of a summary that was offered to its workspace."""
+
+    summary: str
+    version: int
+    resource_version: str | None
+    written: bool
+    refusal: str
+    at: int
+    """Microseconds since the epoch."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Everything that batch ``batch`` depends on."""
+
+    batch: int
+    now: int
+    """Microseconds since the epoch; not behind any line after ``end``."""
+    start: tuple[int, int]
+    """(segment, offset): the end of the batch before."""
+    end: tuple[int, int]
+    outcomes: list[OutcomeRecord]
+    requests: list[str]
+    config: str
+    """Digest of the rules, which are kept under that name."""
+    code: str
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """Everything that batch ``batch`` did."""
+
+    batch: int
+    now: int
+    end: tuple[int, int]
+    sums: dict[str, int]
+    totals: dict[str, int]
+    """The sums of all batches up to this one."""
+    clusters: dict[str, dict[str, int]]
+    """By the cluster's name: events, occurrences and warnings so far, lag_ms of its newest batch."""
+    files: list[StagedFile]
+    changes: str
+    """Digest of the changes of state."""
+
+
+class Snapshot(NamedTuple):
+    """The state after ``commit``."""
+
+    commit: Commit
+    state: State
+
+
+NOTHING = Commit(0, 0, (1, 0), {}, dict.fromkeys(SUMS, 0), {}, [], "")
+"""Before the first batch."""
+
+_LIMIT = 8 * 2**30
+
+
+def encode_changes(changes: dict[str, Change]) -> bytes:
+    """Return ``changes`` as bytes."""
+    frames = {f"{name}.{part}": frame for name, change in changes.items() for part, frame in zip(
+        Change._fields, change, strict=True)}  # fmt: skip
+    return _encode(frames)
+
+
+def decode_changes(data: bytes) -> dict[str, Change]:
+    """Return the changes that ``data`` holds; columns as in :data:`batcher.pipeline.STATE_COLUMNS`."""
+    frames = _decode(data)
+    return {name: Change(*(frames[f"{name}.{part}"] for part in Change._fields)) for name in STATE_KEYS}
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Return ``snapshot`` as bytes that know whether they are whole."""
+    body = _encode(snapshot.state)
+    head = msgspec.json.encode({"digest": disk.digest(body), "commit": snapshot.commit})
+    return head + b"\n" + body
+
+
+class _SnapshotHead(msgspec.Struct):
+    digest: str
+    commit: Commit
+
+
+def decode_snapshot(data: bytes) -> Snapshot:
+    """Return the snapshot that ``data`` holds; raise :class:`DataDirError` if it is not whole."""
+    try:
+        first, _, body = data.partition(b"\n")
+        head = msgspec.json.decode(first, type=_SnapshotHead)
+    except msgspec.DecodeError as error:
+        message = f"snapshot: {error}"
+        raise DataDirError(message) from error
+    if disk.digest(body) != head.digest:
+        message = "snapshot: its bytes differ from its digest"
+        raise DataDirError(message)
+    frames = _decode(body)
+    return Snapshot(head.commit, {name: frames[name] for name in STATE_COLUMNS})
+
+
+def _encode(frames: dict[str, pl.DataFrame]) -> bytes:
+    parts: dict[str, bytes] = {}
+    for name, frame in frames.items():
+        buffer = io.BytesIO()
+        frame.write_ipc(buffer)
+        parts[name] = buffer.getvalue()
+    return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(parts))
+
+
+def _decode(data: bytes) -> dict[str, pl.DataFrame]:
+    raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LIMIT)
+    parts = msgspec.msgpack.decode(raw, type=dict[str, bytes])
+    return {name: pl.read_ipc(io.BytesIO(part)) for name, part in parts.items()}

@@ -1,0 +1,26 @@
+"""The command line: one file a command, and no logic in any of them.
+
+A command imports what it needs when it runs, so that help and errors come at once.
+"""
+
+import typer
+
+from batcher.cli.debug import app as debug_app
+from batcher.cli.demo import demo
+from batcher.cli.events import events
+from batcher.cli.run import run
+from batcher.cli.verify import verify
+
+app = typer.Typer(
+    name="batcher",
+    help="Watch the Events of many Kubernetes clusters; count them exactly; sum them up in kcp workspaces.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run)
+app.command("demo")(demo)
+app.command("events")(events)
+app.command("verify")(verify)
+app.add_typer(debug_app, name="debug")

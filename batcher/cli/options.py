@@ -1,0 +1,28 @@
+"""Options that several commands share, with one help text and one way to find what they name."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from batcher.batch import DataDirectory
+
+Config = Annotated[Path | None, typer.Option(help="The configuration file.", envvar="BATCHER_CONFIG")]
+DataDir = Annotated[Path | None, typer.Option(help="The data directory; overrides the configuration's.")]
+Output = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="text or json.")]
+
+
+def data_directory(config: Path | None, data_dir: Path | None) -> "DataDirectory":
+    """Return the data directory that the options name. Raises ``DataDirError`` if there is none."""
+    from batcher import settings
+    from batcher.batch import DataDirectory
+
+    if data_dir is None and config is not None:
+        data_dir = settings.load(config, os.environ).data_dir
+    if data_dir is None:
+        data_dir = Path(os.environ.get("BATCHER_DATA_DIR", "/var/lib/batcher"))
+    directory = DataDirectory(data_dir)
+    directory.check()
+    return directory

@@ -1,0 +1,36 @@
+"""``batcher run``: the service."""
+
+import asyncio
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from batcher.cli.options import Config, DataDir
+from batcher.errors import UsageError
+
+
+def run(
+    config: Config = None,
+    data_dir: DataDir = None,
+    archive: Annotated[str | None, typer.Option(help="The archive's folder; overrides the configuration's.")] = None,
+) -> None:
+    """Watch, summarise, publish, until SIGTERM or Ctrl-C; then commit what was received, and end."""
+    from batcher import clock, logs, settings
+    from batcher.service import serve
+
+    if config is None:
+        message = "run: give --config FILE (an example: deploy/examples/one-cluster.yaml)"
+        raise UsageError(message)
+    flags = {"dataDir": str(data_dir) if data_dir else None, "archive.path": archive}
+    loaded = settings.load(config, os.environ, flags)
+    logs.configure(loaded.log.format, loaded.log.level)
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await serve(loaded, stop, now=clock.now)
+
+    asyncio.run(until_told())

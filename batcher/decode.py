@@ -1,0 +1,250 @@
+"""Raw lines to typed columns, or the reason why not.
+
+core/v1 JSON is read as it is: typed models of other clients refuse ``eventTime: null``, which every legacy
+Event has. A bad line is a row of ``quarantined`` and costs nobody else anything. Nothing here reads a file,
+corrects a value or looks at the clock: times stay text, and the stages give them their meaning.
+
+Integers are bounded at 64 bits: an unbounded one would lose the whole batch when the column is built.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, NamedTuple
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+import xxhash
+
+from batcher.schema import LINES, QUARANTINE, Columns
+from batcher.spool import Kind, Section
+from batcher.spool.position import Place
+from batcher.telemetry import Cause, Ignored
+
+OWN_LABEL = "batcher.kcp.io/kind"
+"""Every Event that batcher writes bears it; loop protection rests on it alone."""
+
+_LOW_64 = 2**64 - 1
+_LARGEST = 2**63 - 1
+_Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _Metadata(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resourceVersion: str = ""  # noqa: N815  the API's own name
+    creationTimestamp: str | None = None  # noqa: N815
+    labels: dict[str, str] | None = None
+
+
+class _Reference(msgspec.Struct, frozen=True, gc=False):
+    apiVersion: str = ""  # noqa: N815
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    fieldPath: str = ""  # noqa: N815
+
+
+class _Source(msgspec.Struct, frozen=True, gc=False):
+    component: str = ""
+    host: str = ""
+
+
+class _Series(msgspec.Struct, frozen=True, gc=False):
+    count: _Int = 0
+    lastObservedTime: str | None = None  # noqa: N815
+
+
+_NO_REFERENCE = _Reference()
+_NO_SOURCE = _Source()
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False):
+    metadata: _Metadata
+    involvedObject: _Reference = _NO_REFERENCE  # noqa: N815
+    related: _Reference | None = None
+    source: _Source = _NO_SOURCE
+    series: _Series | None = None
+    firstTimestamp: str | None = None  # noqa: N815
+    lastTimestamp: str | None = None  # noqa: N815
+    eventTime: str | None = None  # noqa: N815
+    count: _Int | None = None
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    action: str = ""
+    reportingComponent: str = ""  # noqa: N815
+    reportingInstance: str = ""  # noqa: N815
+
+
+class _WatchLine(msgspec.Struct, frozen=True, gc=False):
+    type: str
+    object: _Event
+
+
+class Decoded(NamedTuple):
+    """What a range of the spool holds: ``received = lines + quarantined + ignored``, row for row."""
+
+    lines: pl.DataFrame
+    """Columns :data:`batcher.schema.LINES`, by position."""
+    quarantined: pl.DataFrame
+    """Columns :data:`batcher.schema.QUARANTINE` without ``batch``, by position."""
+    ignored: dict[Ignored, int]
+
+
+_watch_decoder = msgspec.json.Decoder(_WatchLine)
+_list_decoder = msgspec.json.Decoder(_Event)
+_CHANGES = {"ADDED": None, "MODIFIED": None, "DELETED": Ignored.DELETED, "BOOKMARK": Ignored.BOOKMARK}
+
+
+def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
+    """Return the lines of the event streams in ``frames``, each as a row, a quarantined row, or ignored."""
+    rows: list[_Row] = []
+    bad: list[_Bad] = []
+    ignored = dict.fromkeys(Ignored, 0)
+    for place, sections in frames:
+        for section, first in _event_sections(sections):
+            for index, line in enumerate(section.body.split(b"\n")[: section.lines], first):
+                outcome = _decode_line(section, line)
+                if isinstance(outcome, tuple):
+                    rows.append((place.line(index), section, *outcome))
+                elif isinstance(outcome, Ignored):
+                    ignored[outcome] += 1
+                else:
+                    bad.append((place.line(index), section, outcome, line))
+    return Decoded(_lines(rows), _quarantined(bad), ignored)
+
+
+_Row = tuple[int, Section, str, _Event]
+_Bad = tuple[int, Section, Cause, bytes]
+
+
+def _event_sections(sections: list[Section]) -> Iterator[tuple[Section, int]]:
+    first = 0
+    for section in sections:
+        if section.stream.resource == "events" and section.lines:
+            yield section, first
+        first += section.lines
+
+
+def _decode_line(section: Section, line: bytes) -> tuple[str, _Event] | Ignored | Cause:
+    if section.kind is Kind.REFUSED:
+        return Cause.REFUSED
+    try:
+        if section.kind is Kind.LISTED:
+            delivered, event = "LISTED", _list_decoder.decode(line)
+        else:
+            watched = _watch_decoder.decode(line)
+            delivered, event = watched.type, watched.object
+            ignored = _CHANGES.get(delivered, Ignored.UNKNOWN_TYPE)
+            if ignored is not None:
+                return ignored
+    except msgspec.ValidationError:
+        return Cause.WRONG_SHAPE
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Cause.NOT_JSON
+    return _unusable(event.metadata) or (delivered, event)
+
+
+def _unusable(metadata: _Metadata) -> Ignored | Cause | None:
+    if metadata.labels and OWN_LABEL in metadata.labels:
+        return Ignored.OWN
+    if not metadata.uid:
+        return Cause.NO_UID
+    if not metadata.name:
+        return Cause.NO_NAME
+    version = metadata.resourceVersion
+    if not (version.isascii() and version.isdigit() and int(version) <= _LARGEST):
+        return Cause.BAD_RESOURCE_VERSION
+    return None
+
+
+def _identity(cluster_uid: str, event: _Event) -> int:
+    """Hash the counting identity (:data:`batcher.schema.OCCURRENCE`); the name, which may hold anything, is last."""
+    metadata = event.metadata
+    when = event.firstTimestamp or event.eventTime or f"uid {metadata.uid}"
+    same = f"{cluster_uid}\0{metadata.namespace}\0{when}\0{metadata.name}"
+    return xxhash.xxh3_128_intdigest(same.encode())
+
+
+def _lines(rows: list[_Row]) -> pl.DataFrame:
+    positions, sections, delivered, events = zip(*rows, strict=True) if rows else ((), (), (), ())
+    identities = [_identity(s.stream.cluster_uid, e) for s, e in zip(sections, events, strict=True)]
+    columns: dict[str, Iterable[object]] = {
+        "position": positions,
+        "received_at": [s.received_at for s in sections],
+        "cluster_uid": [s.stream.cluster_uid for s in sections],
+        "cluster": [s.cluster for s in sections],
+        "delivered": delivered,
+        "identity_high": [identity >> 64 for identity in identities],
+        "identity_low": [identity & _LOW_64 for identity in identities],
+        **_metadata_columns([e.metadata for e in events]),
+        **_event_columns(events),
+        **_reference_columns("regarding", [e.involvedObject for e in events]),
+        **_reference_columns("related", [e.related or _NO_REFERENCE for e in events]),
+    }
+    table = pa.table({name: pa.array(columns[name], type=_ARROW[name]) for name in LINES})
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table, not an array, gives a frame
+    return frame
+
+
+def _metadata_columns(metadata: list[_Metadata]) -> dict[str, Iterable[object]]:
+    return {
+        "uid": [m.uid for m in metadata],
+        "namespace": [m.namespace for m in metadata],
+        "name": [m.name for m in metadata],
+        "resource_version": [int(m.resourceVersion) for m in metadata],
+        "created": [m.creationTimestamp for m in metadata],
+    }
+
+
+def _event_columns(events: tuple[_Event, ...]) -> dict[str, Iterable[object]]:
+    return {
+        "first": [e.firstTimestamp for e in events],
+        "last": [e.lastTimestamp for e in events],
+        "event_time": [e.eventTime for e in events],
+        "series_last": [e.series.lastObservedTime if e.series else None for e in events],
+        "count": [e.count for e in events],
+        "series_count": [e.series.count if e.series else None for e in events],
+        "type": [e.type for e in events],
+        "reason": [e.reason for e in events],
+        "message": [e.message for e in events],
+        "action": [e.action for e in events],
+        "component": [e.source.component for e in events],
+        "host": [e.source.host for e in events],
+        "reporting_controller": [e.reportingComponent or e.source.component for e in events],
+        "reporting_instance": [e.reportingInstance for e in events],
+    }
+
+
+def _reference_columns(role: str, references: list[_Reference]) -> dict[str, Iterable[object]]:
+    return {
+        f"{role}_api_version": [r.apiVersion for r in references],
+        f"{role}_kind": [r.kind for r in references],
+        f"{role}_namespace": [r.namespace for r in references],
+        f"{role}_name": [r.name for r in references],
+        f"{role}_uid": [r.uid for r in references],
+        f"{role}_field_path": [r.fieldPath for r in references],
+    }
+
+
+def _quarantined(bad: list[_Bad]) -> pl.DataFrame:
+    columns = {name: kind for name, kind in QUARANTINE.items() if name != "batch"}
+    rows = [
+        (position, s.received_at, s.stream.cluster_uid, s.cluster, s.note or cause.value, line)
+        for position, s, cause, line in bad
+    ]
+    micros: Columns = {**columns, "received_at": pl.Int64}
+    return pl.DataFrame(rows, schema=micros, orient="row").cast({"received_at": columns["received_at"]})
+
+
+_ARROW = {
+    name: {
+        pl.String: pa.string(),
+        pl.Int64: pa.int64(),
+        pl.UInt64: pa.uint64(),
+    }.get(kind, pa.timestamp("us", "UTC"))  # type: ignore[call-overload]
+    for name, kind in LINES.items()
+}

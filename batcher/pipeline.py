@@ -1,0 +1,250 @@
+"""The order of the stages, and the only place that collects.
+
+``run`` is a pure function: the same lines, outcomes, state, ``now`` and rules give the same result, byte for
+byte, today and after an upgrade in between. It changes no state; it says what changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import polars as pl
+
+from batcher import schema
+from batcher.decode import Decoded
+from batcher.schema import OCCURRENCE, SESSION, SLOT
+from batcher.stages.aggregate import fold_slots, fold_summaries, is_closed, is_slot_over, measured, sessions
+from batcher.stages.deduplicate import deduplicate, forgotten, remember
+from batcher.stages.enrich import regard_owner
+from batcher.stages.locate import Rule, locate
+from batcher.stages.measure import measure
+from batcher.stages.render import render
+from batcher.stages.settle import ending, settle
+
+STATE_KEYS: dict[str, tuple[str, ...]] = {
+    "seen": OCCURRENCE,
+    "open_slots": ("summary", "slot"),
+    "open_summaries": ("summary",),
+}
+"""The tables of the state, each with the columns that name a row."""
+
+STATE_COLUMNS: dict[str, schema.Columns] = {
+    "seen": schema.SEEN,
+    "open_slots": schema.OPEN_SLOTS,
+    "open_summaries": schema.OPEN_SUMMARIES,
+}
+
+State = dict[str, pl.DataFrame]
+"""One frame for each of :data:`STATE_COLUMNS`."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What of the configuration a batch depends on."""
+
+    mapping: tuple[Rule, ...]
+    event_ttl: timedelta
+    window: timedelta
+    longest: timedelta
+    prefix: bool
+    owner: bool
+
+
+class Change(NamedTuple):
+    """Rows to put into a table of the state, replacing those of the same key, and keys to take out."""
+
+    put: pl.DataFrame
+    removed: pl.DataFrame
+
+
+class Result(NamedTuple):
+    """What a batch adds to the archive, what it changes in the state, and its sums."""
+
+    tables: dict[str, pl.DataFrame]
+    changes: dict[str, Change]
+    sums: dict[str, int]
+    clusters: dict[str, dict[str, int]]
+    """By the cluster's name: events, occurrences, warnings (occurrences of that type), lag_ms (mean)."""
+
+
+def empty_state() -> State:
+    """Return the state before the first batch."""
+    return {name: schema.empty(columns) for name, columns in STATE_COLUMNS.items()}
+
+
+def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, now: datetime, rules: Rules) -> Result:
+    """Run one batch over ``decoded`` lines and the ``outcomes`` (:data:`batcher.stages.settle.OUTCOMES`)."""
+    seen, open_slots, open_summaries = (state[name].lazy() for name in STATE_KEYS)
+    rows = _collect(deduplicate(measure(decoded.lines.lazy()), seen, event_ttl=rules.event_ttl))
+    located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
+    owned = regard_owner(located) if rules.owner else located
+    parts = _collect(sessions(measured(owned), open_summaries, window=rules.window, longest=rules.longest))
+    slots = _slots(parts, open_slots, now=now, rules=rules)
+    summaries = _summaries(parts, open_summaries, outcomes.lazy(), batch=batch, now=now, rules=rules)
+    frames = {
+        "rows": rows.group_by("is_new").len(),
+        "clusters": _by_cluster(rows).sort("cluster"),
+        "occurrences": _archived(located, batch),
+        "seen": remember(rows).sort(OCCURRENCE),
+        "forgotten": forgotten(seen, now=now, event_ttl=rules.event_ttl).sort(OCCURRENCE),
+        "slots": slots.sort(SLOT),
+        "summaries": summaries.sort(SESSION),
+    }
+    done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
+    return _result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
+
+
+def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Compute what several later frames start from once: ``collect_all`` alone would repeat it for each.
+
+    In memory, because the streaming engine gives groups in an order that differs from run to run.
+    """
+    return frame.collect(engine="in-memory").lazy()
+
+
+def _by_cluster(rows: pl.LazyFrame) -> pl.LazyFrame:
+    lag = (pl.col("received_at") - pl.col("last_at")).dt.total_milliseconds().clip(0)
+    return rows.group_by("cluster").agg(
+        events=pl.len(),
+        occurrences=pl.sum("grew"),
+        warnings=pl.col("grew").filter(pl.col("type") == "Warning").sum(),
+        lag_ms=lag.filter(pl.col("is_new") & (pl.col("delivered") != "LISTED")).mean().fill_null(0).cast(pl.Int64),
+    )
+
+
+def _archived(located: pl.LazyFrame, batch: int) -> pl.LazyFrame:
+    return located.with_columns(batch=pl.lit(batch, pl.Int64)).select(*schema.OCCURRENCES).sort("position")
+
+
+def _slots(parts: pl.LazyFrame, open_slots: pl.LazyFrame, *, now: datetime, rules: Rules) -> pl.LazyFrame:
+    """Touched or finished slots, with ``over`` and whether the state ``held`` them."""
+    touched = fold_slots(parts, open_slots.join(parts, on=SLOT, how="semi"))
+    untouched = open_slots.join(touched, on=SLOT, how="anti")
+    over = is_slot_over(now, rules.window, rules.longest)
+    held = open_slots.select("summary", "slot", held=pl.lit(value=True))
+    return (
+        pl.concat([touched, untouched.filter(over).select(touched.collect_schema().names())])
+        .join(held, on=("summary", "slot"), how="left")
+        .with_columns(pl.col("held").fill_null(value=False), over=over)
+    )
+
+
+def _summaries(
+    parts: pl.LazyFrame,
+    open_summaries: pl.LazyFrame,
+    outcomes: pl.LazyFrame,
+    *,
+    batch: int,
+    now: datetime,
+    rules: Rules,
+) -> pl.LazyFrame:
+    """Summaries that change, with ``is_new`` and ``end`` (null: goes on)."""
+    settled = settle(open_summaries, outcomes)
+    touched = fold_summaries(parts, open_summaries.join(parts, on=SESSION, how="semi"))
+    kept = ("version", "closed", "written_version", "written_at", "resource_version", "writes", "refusal")
+    grown = (
+        touched.join(settled.select("summary", *kept), on="summary", how="left")
+        .with_columns(is_new=pl.col("version").is_null(), version=pl.lit(batch, pl.Int64))
+        .with_columns(
+            pl.col("closed").fill_null(value=False),
+            pl.col("written_version", "writes").fill_null(0),
+            pl.col("refusal").fill_null(""),
+        )
+    )
+    others = settled.join(touched, on="summary", how="anti")
+    told = others.join(outcomes, on="summary", how="semi")
+    closing = others.join(told, on="summary", how="anti").filter(~pl.col("closed") & is_closed(now, rules.window))
+    same = pl.concat([told, closing]).with_columns(is_new=pl.lit(value=False)).select(*schema.OPEN_SUMMARIES, "is_new")
+    return (
+        pl.concat([grown.select(*schema.OPEN_SUMMARIES, "is_new"), same])
+        .with_columns(closed=pl.col("closed") | is_closed(now, rules.window))
+        .with_columns(end=ending())
+    )
+
+
+def _result(
+    decoded: Decoded,
+    outcomes: pl.DataFrame,
+    frames: dict[str, pl.DataFrame],
+    *,
+    batch: int,
+    now: datetime,
+    rules: Rules,
+) -> Result:
+    slots, summaries = frames["slots"], frames["summaries"]
+    ended = summaries.filter(pl.col("end").is_not_null())
+    dead = _dead_letters(ended.filter(pl.col("end") == "dead_lettered"), batch=batch, now=now, rules=rules)
+    stamp = {"batch": pl.lit(batch, pl.Int64)}
+    tables = {
+        "occurrences": frames["occurrences"],
+        "summaries": slots.filter("over")
+        .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
+        .select(*schema.SUMMARIES),
+        "dead_letters": dead,
+        "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
+    }
+    changes = {
+        "seen": Change(frames["seen"].select(*schema.SEEN), frames["forgotten"]),
+        "open_slots": Change(
+            slots.filter(~pl.col("over")).select(*schema.OPEN_SLOTS),
+            slots.filter(pl.col("over") & pl.col("held")).select(STATE_KEYS["open_slots"]),
+        ),
+        "open_summaries": Change(
+            summaries.filter(pl.col("end").is_null()).select(*schema.OPEN_SUMMARIES), ended.select("summary")
+        ),
+    }
+    sums = _sums(decoded, outcomes, frames, tables)
+    row = {"batch": batch, "now": now, **sums}
+    tables["batches"] = pl.DataFrame([[row[name] for name in schema.BATCHES]], schema=schema.BATCHES, orient="row")
+    clusters = {row.pop("cluster"): row for row in frames["clusters"].iter_rows(named=True)}
+    return Result(tables, changes, sums, clusters)
+
+
+def _sums(
+    decoded: Decoded, outcomes: pl.DataFrame, frames: dict[str, pl.DataFrame], tables: dict[str, pl.DataFrame]
+) -> dict[str, int]:
+    by_novelty = dict(frames["rows"].iter_rows())
+    occurrences, summaries = tables["occurrences"], frames["summaries"]
+    verdicts: dict[str, int] = dict(occurrences["verdict"].value_counts().iter_rows())
+    ends: dict[str, int] = dict(summaries["end"].drop_nulls().value_counts().iter_rows())
+    ignored, quarantined = sum(decoded.ignored.values()), len(decoded.quarantined)
+    return {
+        "received": len(decoded.lines) + ignored + quarantined,
+        "revisions": by_novelty.get(True, 0),
+        "repeats": by_novelty.get(False, 0),
+        "ignored": ignored,
+        "quarantined": quarantined,
+        "occurrences": int(occurrences["grew"].sum()),
+        "kept": verdicts.get("kept", 0),
+        "unmapped": verdicts.get("unmapped", 0),
+        "opened": int(summaries["is_new"].sum()),
+        "published": ends.get("published", 0),
+        "dead_lettered": ends.get("dead_lettered", 0),
+        "archived": ends.get("archived", 0),
+        "writes": int(outcomes["written"].sum()),
+        "slots": len(tables["summaries"]),
+    }
+
+
+def _dead_letters(dead: pl.DataFrame, *, batch: int, now: datetime, rules: Rules) -> pl.DataFrame:
+    events = render(dead.lazy(), now=now, prefix=rules.prefix).select("summary", "event")
+    return (
+        dead.lazy()
+        .join(events, on="summary")
+        .with_columns(batch=pl.lit(batch, pl.Int64), died_at=pl.lit(now).cast(schema.TIME))
+        .select(*schema.DEAD_LETTERS)
+        .collect(engine="in-memory")
+    )
+
+
+def advance(state: State, changes: dict[str, Change]) -> State:
+    """Return ``state`` with ``changes`` applied; the only way that state ever moves on."""
+    return {name: _apply(state[name], changes[name], STATE_KEYS[name]) for name in STATE_KEYS}
+
+
+def _apply(table: pl.DataFrame, change: Change, keys: Sequence[str]) -> pl.DataFrame:
+    gone = pl.concat([change.put.select(keys), change.removed.select(keys)])
+    if gone.is_empty():
+        return table
+    return pl.concat([table.join(gone, on=keys, how="anti"), change.put])

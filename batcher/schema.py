@@ -1,0 +1,240 @@
+"""The tables, and the column groups that mean "the same".
+
+Every frame that crosses a module boundary has its columns here, with their types; a stage says
+``group_by(SUMMARY)`` and the reader finds here what that is. No frame is made and nothing is computed here.
+
+Times are UTC to the microsecond. Strings are never null where a column takes part in a key: an absent
+value is the empty string, which no API server accepts for the fields concerned.
+"""
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+Columns = dict[str, pl.DataType | DataTypeClass]
+"""The columns of a frame, in order, with their types."""
+
+TIME = pl.Datetime("us", "UTC")
+
+OCCURRENCE = ("identity_high", "identity_low")
+"""The counting identity, 128 bits of xxh3 over (cluster uid, namespace, name, first time; uid if none).
+
+Not the uid: client-go re-creates an expired event under a new uid with its cumulative count.
+Source: ``tools/record/events_cache.go`` and the transcripts of real-events."""
+
+REVISION = ("cluster_uid", "uid", "resource_version")
+"""One Event object at one resourceVersion, as delivered."""
+
+SOURCE = ("cluster_uid", "reporting_controller", "namespace")
+"""Who reported where: what a rate limit is for."""
+
+TARGET = ("workspace", "target_namespace")
+"""Where a summary goes; both empty: nowhere yet."""
+
+SUMMARY_KEY = (
+    "cluster_uid",
+    "namespace",
+    *TARGET,
+    "regarding_api_version",
+    "regarding_kind",
+    "regarding_name",
+    "type",
+    "reason",
+)
+"""One line for a tenant: this happens to this object of theirs, in this cluster."""
+
+SESSION = (*SUMMARY_KEY, "began_at")
+"""One summary Event: a key until it has been silent for longer than the aggregation window."""
+
+SLOT = (*SESSION, "slot")
+"""One row of the ``summaries`` table: a session, cut at multiples of the longest duration."""
+
+LINES: Columns = {
+    "position": pl.Int64,
+    "received_at": TIME,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "delivered": pl.String,
+    "identity_high": pl.UInt64,
+    "identity_low": pl.UInt64,
+    "uid": pl.String,
+    "namespace": pl.String,
+    "name": pl.String,
+    "resource_version": pl.Int64,
+    "created": pl.String,
+    "first": pl.String,
+    "last": pl.String,
+    "event_time": pl.String,
+    "series_last": pl.String,
+    "count": pl.Int64,
+    "series_count": pl.Int64,
+    "type": pl.String,
+    "reason": pl.String,
+    "message": pl.String,
+    "action": pl.String,
+    "component": pl.String,
+    "host": pl.String,
+    "reporting_controller": pl.String,
+    "reporting_instance": pl.String,
+    "regarding_api_version": pl.String,
+    "regarding_kind": pl.String,
+    "regarding_namespace": pl.String,
+    "regarding_name": pl.String,
+    "regarding_uid": pl.String,
+    "regarding_field_path": pl.String,
+    "related_api_version": pl.String,
+    "related_kind": pl.String,
+    "related_namespace": pl.String,
+    "related_name": pl.String,
+    "related_field_path": pl.String,
+}
+"""Decoded lines, one row an Event as delivered; times still as the API server wrote them."""
+
+OCCURRENCES: Columns = {
+    "batch": pl.Int64,
+    "position": pl.Int64,
+    "received_at": TIME,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "delivered": pl.String,
+    "uid": pl.String,
+    "namespace": pl.String,
+    "name": pl.String,
+    "resource_version": pl.Int64,
+    "created_at": TIME,
+    "first_at": TIME,
+    "last_at": TIME,
+    "count": pl.Int64,
+    "grew": pl.Int64,
+    "recreated": pl.Boolean,
+    "type": pl.String,
+    "reason": pl.String,
+    "message": pl.String,
+    "action": pl.String,
+    "component": pl.String,
+    "host": pl.String,
+    "reporting_controller": pl.String,
+    "reporting_instance": pl.String,
+    "regarding_api_version": pl.String,
+    "regarding_kind": pl.String,
+    "regarding_namespace": pl.String,
+    "regarding_name": pl.String,
+    "regarding_uid": pl.String,
+    "regarding_field_path": pl.String,
+    "related_api_version": pl.String,
+    "related_kind": pl.String,
+    "related_namespace": pl.String,
+    "related_name": pl.String,
+    "related_field_path": pl.String,
+    "verdict": pl.String,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+}
+"""Archive: one row a revision, exactly once; ``grew`` is how many occurrences it added, maybe 0."""
+
+MEASURES: Columns = {
+    "cluster": pl.String,
+    "position": pl.Int64,
+    "last_at": TIME,
+    "revisions": pl.Int64,
+    "occurrences": pl.Int64,
+    "first_seen": TIME,
+    "last_seen": TIME,
+    "message": pl.String,
+    "messages_vary": pl.Boolean,
+    "component": pl.String,
+    "reporting_controller": pl.String,
+    "related_api_version": pl.String,
+    "related_kind": pl.String,
+    "related_namespace": pl.String,
+    "related_name": pl.String,
+    "related_field_path": pl.String,
+}
+"""What a session or slot knows of its rows; ``last_at`` is when it was last received, ``last_seen`` when it
+last happened by the cluster's clock; text is of the newest row (largest position)."""
+
+_STRING: DataTypeClass = pl.String
+_SESSION: Columns = {**dict.fromkeys(SUMMARY_KEY, _STRING), "began_at": TIME}
+
+OPEN_SLOTS: Columns = {"summary": pl.String} | _SESSION | {"slot": pl.Int64} | MEASURES
+"""State: the slot that an open session is in."""
+
+SUMMARIES: Columns = {"batch": pl.Int64, "closed_at": TIME} | OPEN_SLOTS
+"""Archive: one row a slot, written when it closes."""
+
+OPEN_SUMMARIES: Columns = (
+    {"summary": pl.String}
+    | _SESSION
+    | MEASURES
+    | {
+        "version": pl.Int64,
+        "closed": pl.Boolean,
+        "written_version": pl.Int64,
+        "written_at": TIME,
+        "resource_version": pl.String,
+        "writes": pl.Int64,
+        "refusal": pl.String,
+    }
+)
+"""State: one row a session that goes on, or whose last totals are not in its workspace yet.
+
+``version`` is the batch that changed it last; it is dirty while ``written_version`` is behind."""
+
+SEEN: Columns = {
+    "identity_high": pl.UInt64,
+    "identity_low": pl.UInt64,
+    "resource_version": pl.Int64,
+    "count": pl.Int64,
+    "touched_at": TIME,
+}
+"""State: the largest resourceVersion and cumulative count of each counting identity."""
+
+DEAD_LETTERS: Columns = {
+    "batch": pl.Int64,
+    "died_at": TIME,
+    "summary": pl.String,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+    "occurrences": pl.Int64,
+    "refusal": pl.String,
+    "event": pl.String,
+}
+"""Archive: a summary that its workspace will never take, with the Event as it was rendered (JSON)."""
+
+QUARANTINE: Columns = {
+    "batch": pl.Int64,
+    "position": pl.Int64,
+    "received_at": TIME,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "cause": pl.String,
+    "line": pl.Binary,
+}
+"""Data directory: delivered lines that could not be counted, untouched, with the reason."""
+
+BATCHES: Columns = {
+    "batch": pl.Int64,
+    "now": TIME,
+    "received": pl.Int64,
+    "revisions": pl.Int64,
+    "repeats": pl.Int64,
+    "ignored": pl.Int64,
+    "quarantined": pl.Int64,
+    "occurrences": pl.Int64,
+    "kept": pl.Int64,
+    "unmapped": pl.Int64,
+    "opened": pl.Int64,
+    "published": pl.Int64,
+    "dead_lettered": pl.Int64,
+    "archived": pl.Int64,
+    "writes": pl.Int64,
+    "slots": pl.Int64,
+}
+"""Archive: one row a batch with all its sums; ``opened`` and the three ends count summaries."""
+
+SUMS = tuple(name for name in BATCHES if name not in ("batch", "now"))
+"""The columns of ``batches`` that add up over batches."""
+
+
+def empty(columns: Columns) -> pl.DataFrame:
+    """Return a frame of no rows with ``columns``."""
+    return pl.DataFrame(schema=columns)

@@ -1,0 +1,319 @@
+"""The service: what is wired to what, when a batch runs, and how it all stops.
+
+APScheduler only says when; the work runs in loops that belong to one task group, so that a failure ends the
+process instead of a log line. Batches run in a thread, because polars computes while sockets are read. No
+rule of counting or of the protocol is here.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from batcher.archive import Deliverer, check_owner
+from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
+from batcher.clock import Now, from_micros, monotonic
+from batcher.connect import Connection, connect
+from batcher.errors import ArchiveError, ConfigError
+from batcher.pipeline import Rules
+from batcher.publish import Outcome, Publisher, Result, Write
+from batcher.settings import Cluster, Settings, allowed
+from batcher.spool.log import Log
+from batcher.spool.writer import SpoolWriter
+from batcher.stages.aggregate import is_closed
+from batcher.stages.locate import Rule
+from batcher.stages.render import render
+from batcher.stages.settle import due
+from batcher.watch import ClusterSpec, Fleet, Statuses
+
+log = structlog.get_logger("batcher")
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return what of ``settings`` a batch depends on; it becomes part of every plan."""
+    mapping = [
+        Rule(rule.cluster, rule.namespace, rule.workspace, rule.target_namespace) for rule in settings.mapping.rules
+    ]
+    mapping += [
+        Rule(cluster.name, "*", cluster.workspace, cluster_scoped=True)
+        for cluster in settings.clusters
+        if cluster.workspace
+    ]
+    return Rules(
+        mapping=tuple(mapping),
+        event_ttl=max(cluster.event_ttl for cluster in settings.clusters),
+        window=settings.aggregation.window,
+        longest=settings.aggregation.max_duration,
+        prefix=settings.transform.message_prefix,
+        owner=settings.transform.regarding == "owner",
+    )
+
+
+def archive_root(settings: Settings) -> Path:
+    """Return the archive's folder. Raises :class:`ConfigError` for a URL: object stores are not supported yet."""
+    if "://" in settings.archive.path:
+        raise ConfigError([f"archive.path: {settings.archive.path!r}: only folders are supported"])
+    return Path(settings.archive.path).absolute()
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the service can say of itself at a moment."""
+
+    totals: dict[str, int]
+    batch: int
+    open_summaries: int
+    pending_writes: int
+    spool_trouble: str
+    archive_trouble: str
+
+
+class Service:
+    """A running batcher. Make it with :func:`opened`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        batches: Batches,
+        writer: SpoolWriter,
+        spool: Log,
+        *,
+        fleet: Fleet,
+        publisher: Publisher,
+        deliverer: Deliverer,
+    ) -> None:
+        """Wire the parts; nothing runs yet."""
+        self._settings = settings
+        self._batches = batches
+        self._writer = writer
+        self._spool = spool
+        self._fleet = fleet
+        self._publisher = publisher
+        self._deliverer = deliverer
+        self._one_batch = asyncio.Lock()
+        self._batch_due = asyncio.Event()
+        self._delivery_due = asyncio.Event()
+        self._archive_trouble = ""
+
+    async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
+        """Run until ``stop`` is set; then commit and deliver what was received, and return.
+
+        With ``settle``, every summary's newest totals are written before, however recent the last write.
+        """
+        scheduler = self._scheduler()
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._fleet.run())
+            others = [
+                group.create_task(work)
+                for work in (
+                    self._writer.run(),
+                    self._publisher.run(),
+                    self._loop(self._batch_due, self._run_batches),
+                    self._loop(self._delivery_due, self._deliver),
+                )
+            ]
+            scheduler.start()
+            await stop.wait()
+            watching.cancel()
+            await asyncio.wait([watching])
+            await self._writer.durable()
+            await (self.settle() if settle else self._run_batches())
+            await self._deliver()
+            scheduler.shutdown(wait=False)
+            for task in others:
+                task.cancel()
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        scheduler = AsyncIOScheduler(timezone="UTC")
+        always = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        for event, every in (
+            (self._batch_due, self._settings.batch.interval),
+            (self._delivery_due, self._settings.archive.interval),
+        ):
+            scheduler.add_job(event.set, "interval", seconds=every.total_seconds(), **always)
+        return scheduler
+
+    @staticmethod
+    async def _loop(due_now: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await due_now.wait()
+            due_now.clear()
+            await work()
+
+    async def _run_batches(self) -> None:
+        """Run batches until the spool has less than a full one, then offer what is due."""
+        while await self._run_batch():
+            pass
+        self._offer(everything=False)
+
+    async def _run_batch(self) -> bool:
+        async with self._one_batch:
+            cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
+            outcomes = [_record(outcome) for outcome in self._publisher.take_outcomes()]
+            if not (cut.lines or outcomes or self._something_closes(cut.now)):
+                return False
+            began = monotonic()
+            commit = await asyncio.to_thread(self._batches.next, Work(cut.end, cut.now, outcomes))
+            _log_batch(commit, monotonic() - began)
+            return cut.lines >= self._settings.batch.max_rows
+
+    def _something_closes(self, now: int) -> bool:
+        summaries = self._batches.state["open_summaries"]
+        closing = is_closed(from_micros(now), self._settings.aggregation.window)
+        return bool(summaries.lazy().filter(~pl.col("closed") & closing).select(pl.len()).collect().item())
+
+    def _offer(self, *, everything: bool) -> None:
+        """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""
+        publish = self._settings.publish
+        now = from_micros(self._writer.cut(self._batches.end, 0).now)
+        wait = timedelta(0) if everything else publish.rewrite_after
+        chosen = due(
+            self._batches.state["open_summaries"].lazy(),
+            now=now,
+            rewrite_after=wait,
+            rewrite_most=publish.rewrite_most,
+        )
+        events = render(chosen, now=now, prefix=self._settings.transform.message_prefix).collect(engine="in-memory")
+        self._publisher.offer(_writes(events))
+
+    async def settle(self) -> None:
+        """Batch what is here, write every summary's newest totals, and batch the outcomes."""
+        await self._run_batches()
+        self._offer(everything=True)
+        await self._publisher.drain()
+        await self._run_batches()
+
+    async def _deliver(self) -> None:
+        async with self._one_batch:
+            files = list(self._batches.undelivered)
+            try:
+                through = await asyncio.to_thread(self._deliverer.deliver, files)
+            except ArchiveError as error:
+                self._archive_trouble = str(error)
+                log.warning("archive is away; batches and publishing go on", error=str(error))
+                return
+            self._archive_trouble = ""
+            self._batches.delivered(through)
+            self._spool.retire(self._batches.retire())
+
+    @property
+    def statuses(self) -> Statuses:
+        """The clusters' watches."""
+        return self._fleet.statuses
+
+    def by_cluster(self) -> dict[str, dict[str, int]]:
+        """Return events, occurrences, warnings and lag_ms of each cluster that was heard of."""
+        return self._batches.last.clusters
+
+    def revision(self, cluster_uid: str) -> int:
+        """Return the resourceVersion up to which the Events of a cluster are on disk, 0 if none are."""
+        found = [
+            int(cursor)
+            for stream, cursor in self._spool.cursors.items()
+            if stream.cluster_uid == cluster_uid and stream.resource == "events"
+        ]
+        return min(found, default=0)
+
+    @property
+    def status(self) -> Status:
+        """The service at this moment."""
+        return Status(
+            totals=dict(self._batches.last.totals),
+            batch=self._batches.last.batch,
+            open_summaries=len(self._batches.state["open_summaries"]),
+            pending_writes=self._publisher.status.pending,
+            spool_trouble=self._writer.trouble,
+            archive_trouble=self._archive_trouble,
+        )
+
+
+def _record(outcome: Outcome) -> OutcomeRecord:
+    written = outcome.result is Result.WRITTEN
+    return OutcomeRecord(
+        outcome.summary, outcome.version, outcome.resource_version, written, outcome.reason, outcome.at
+    )
+
+
+def _writes(events: pl.DataFrame) -> list[Write]:
+    return [
+        Write(
+            summary=row["summary"],
+            version=row["version"],
+            workspace=row["workspace"],
+            namespace=row["namespace"],
+            name=row["name"],
+            event=msgspec.json.decode(row["event"]),
+            resource_version=row["resource_version"],
+            closing=row["closed"],
+        )
+        for row in events.iter_rows(named=True)
+    ]
+
+
+def _log_batch(commit: Commit, seconds: float) -> None:
+    counted = {name: number for name, number in commit.sums.items() if number}
+    log.info("batch", batch=commit.batch, seconds=round(seconds, 3), **counted)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
+    """Take the data directory, recover what a crash left, and return a service that is ready to run.
+
+    Raises :class:`batcher.errors.ConfigError`, :class:`batcher.errors.DataDirError` or
+    :class:`batcher.errors.ArchiveError` before anything is sent.
+    """
+    root = archive_root(settings)
+    specs = [_spec(cluster) for cluster in settings.clusters]
+    kcp = _kcp_connection(settings)
+    directory = DataDirectory(settings.data_dir)
+    with directory.owned(), contextlib.closing(Log(directory.spool, directory.quarantine)) as spool:
+        check_owner(root, directory.id)
+        directory.write_archive(root)
+        batches = Batches(directory, spool.read, rules_of(settings))
+        batches.load()
+        recovered = spool.recover(batches.end)
+        for sentence in recovered.damaged:
+            log.error("spool damaged", found=sentence)
+        batches.finish()
+        writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
+        patterns = [workspace.path for workspace in settings.kcp.workspaces]
+        yield Service(
+            settings,
+            batches,
+            writer,
+            spool,
+            fleet=Fleet(specs, sink=writer, cursors=spool.cursors, now=now),
+            publisher=Publisher(
+                kcp, now=now, allowed=lambda name: allowed(name, patterns), max_pending=settings.publish.max_pending
+            ),
+            deliverer=Deliverer(root, directory.staged, directory.id),
+        )
+
+
+async def serve(settings: Settings, stop: asyncio.Event, *, now: Now) -> None:
+    """Run a service with ``settings`` until ``stop`` is set."""
+    with opened(settings, now=now) as service:
+        log.info("started", data_dir=str(settings.data_dir), clusters=len(settings.clusters))
+        await service.run(stop)
+        log.info("stopped", batch=service.status.batch)
+
+
+def _spec(cluster: Cluster) -> ClusterSpec:
+    connection = connect(
+        name=cluster.name, kubeconfig=cluster.kubeconfig, context=cluster.context, in_cluster=cluster.in_cluster
+    )
+    return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces))
+
+
+def _kcp_connection(settings: Settings) -> Connection:
+    """Any context of a kcp kubeconfig will do: what it says after ``/clusters/`` is not for us."""
+    connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context)
+    connection.server = connection.server.partition("/clusters/")[0]
+    return connection

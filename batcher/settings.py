@@ -1,0 +1,318 @@
+"""The configuration: one versioned YAML file, overridden by ``BATCHER_*`` variables, overridden by flags.
+
+Models are frozen and grouped by who reads them; a reader is given its slice, never the whole. Unknown keys
+are errors, and every error is reported at once with its path. Nothing here opens what it names: a missing
+kubeconfig is found by the one who connects.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from batcher.errors import ConfigError
+
+API_VERSION = "batcher.kcp.io/v1alpha1"
+ENVIRONMENT_PREFIX = "BATCHER_"
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {
+    "": 1,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+)\s*([KMGT]?i?)B?")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def parse_duration(value: str) -> timedelta:
+    """Return the timedelta of ``"1h30m"``, ``"500ms"``, ``"30d"``; raise ``ValueError`` for anything else."""
+    parts = _DURATION.findall(value)
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        message = f"{value!r} is not a duration such as 30s, 5m, 1h30m or 30d"
+        raise ValueError(message)
+    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _parse_text_duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _parse_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if not match or match[2] not in _SIZES:
+        message = f"{value!r} is not a size such as 500MiB, 10GiB or 1000000"
+        raise ValueError(message)
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        message = "must be longer than zero"
+        raise ValueError(message)
+    return value
+
+
+def _cluster_name(value: str) -> str:
+    if not _LABEL.fullmatch(value):
+        message = f"{value!r} is not a DNS-1123 label (lower-case letters, digits and -, at most 63)"
+        raise ValueError(message)
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_text_duration), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Cluster(_Model):
+    """A source cluster, and how to reach it."""
+
+    name: Annotated[str, AfterValidator(_cluster_name)]
+    kubeconfig: Path | None = None
+    in_cluster: bool = False
+    context: str | None = None
+    namespaces: list[str] = []
+    """Namespaces to watch; none: all."""
+    workspace: str | None = None
+    """For namespaces that no rule maps, and for objects without a namespace."""
+    event_ttl: Duration = timedelta(hours=1)
+    """kube-apiserver's ``--event-ttl``, 1 h by default."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.in_cluster == (self.kubeconfig is not None):
+            message = "give either kubeconfig or inCluster: true"
+            raise ValueError(message)
+        return self
+
+
+class Workspace(_Model):
+    """A workspace that may be written to: a path with ``*`` (one segment) and ``**`` (any), or a logical name."""
+
+    path: str
+
+
+class Kcp(_Model):
+    """Where summaries go."""
+
+    kubeconfig: Path
+    context: str | None = None
+    workspaces: list[Workspace] = Field(min_length=1)
+
+
+class MappingRule(_Model):
+    """Namespaces of clusters, by globs, to a workspace."""
+
+    cluster: str = "*"
+    namespace: str
+    workspace: str
+    target_namespace: str = "{namespace}"
+
+
+class Mapping_(_Model):  # noqa: N801  the name is taken by typing's
+    """How a namespace finds its workspace."""
+
+    rules: list[MappingRule] = []
+
+
+class Aggregation(_Model):
+    """Sessions: how long a silence ends one, how long a row of the archive's ``summaries`` may be."""
+
+    window: Duration = timedelta(minutes=5)
+    max_duration: Duration = timedelta(hours=1)
+
+
+class Transform(_Model):
+    """How summaries look."""
+
+    message_prefix: bool = True
+    regarding: Literal["owner", "object"] = "owner"
+
+
+class BatchSettings(_Model):
+    """How often a batch runs and how many lines it takes at most."""
+
+    interval: Duration = timedelta(seconds=5)
+    max_rows: int = Field(default=50_000, ge=1)
+
+
+class Archive(_Model):
+    """Where the tables are, and how often staged files are registered in them."""
+
+    path: str = "./archive"
+    interval: Duration = timedelta(seconds=60)
+
+
+class Publish(_Model):
+    """How often a summary is written again, and how much may wait while kcp is away."""
+
+    rewrite_after: Duration = timedelta(seconds=30)
+    rewrite_most: Duration = timedelta(minutes=10)
+    max_pending: int = Field(default=100_000, ge=1)
+    max_age: Duration = timedelta(hours=1)
+
+
+class Spool(_Model):
+    """The bound of the write-ahead log."""
+
+    max_bytes: Size = 10 * 2**30
+
+
+class Log(_Model):
+    """Log lines on stderr."""
+
+    format: Literal["json", "text"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(_Model):
+    """The whole file."""
+
+    api_version: Literal["batcher.kcp.io/v1alpha1"]
+    kind: Literal["BatcherConfig"]
+    data_dir: Path = Path("/var/lib/batcher")
+    clusters: list[Cluster] = Field(min_length=1)
+    kcp: Kcp
+    mapping: Mapping_ = Mapping_()
+    aggregation: Aggregation = Aggregation()
+    transform: Transform = Transform()
+    batch: BatchSettings = BatchSettings()
+    archive: Archive = Archive()
+    publish: Publish = Publish()
+    spool: Spool = Spool()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [cluster.name for cluster in self.clusters]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            message = f"clusters: names must be unique, given twice: {', '.join(twice)}"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _targets_are_allowed(self) -> Self:
+        patterns = [workspace.path for workspace in self.kcp.workspaces]
+        named = [(f"clusters[{c.name}].workspace", c.workspace) for c in self.clusters if c.workspace]
+        named += [(f"mapping.rules[{i}].workspace", rule.workspace) for i, rule in enumerate(self.mapping.rules)]
+        outside = [f"{path}: {name!r}" for path, name in named if not allowed(name, patterns)]
+        if outside:
+            message = f"not among kcp.workspaces: {'; '.join(outside)}"
+            raise ValueError(message)
+        return self
+
+
+def allowed(workspace: str, patterns: list[str]) -> bool:
+    """Return whether ``workspace`` matches one of the path ``patterns``; fails closed on anything odd."""
+    return any(re.fullmatch(_path_pattern(pattern), workspace) for pattern in patterns)
+
+
+def _path_pattern(pattern: str) -> str:
+    parts = re.split(r"(\*\*|\*)", pattern)
+    wild = {"**": r"[a-z0-9:-]+", "*": r"[a-z0-9-]+"}
+    return "".join(wild.get(part) or re.escape(part) for part in parts)
+
+
+def load(path: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read ``path``, put ``BATCHER_*`` of ``environment`` and then ``flags`` over it, and validate all.
+
+    ``BATCHER_BATCH__INTERVAL=2s`` sets ``batch.interval``; values are YAML. Flags are dotted paths
+    (``batch.interval``). Relative paths in the file are relative to the working directory, as kubectl's are.
+    Raises :class:`ConfigError` with every problem.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError([f"cannot be read: {reason}"], str(path)) from None
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"not YAML: {' '.join(str(error).split())}"], str(path)) from None
+    if not isinstance(document, dict):
+        raise ConfigError(["the file must hold a mapping of settings"], str(path))
+    for keys, value in [*_from_environment(environment), *_from_flags(flags or {})]:
+        _put(document, keys, value)
+    return validate(document, str(path))
+
+
+def validate(document: Mapping[str, Any], source: str) -> Settings:
+    """Return the settings that ``document`` holds, or raise :class:`ConfigError` with every problem."""
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        problems = [f"{_path(e['loc'])}{_message(e)}" for e in error.errors()]
+        raise ConfigError(problems, source) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[list[str], Any]]:
+    names = sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and "__" in name)
+    found: list[tuple[list[str], Any]] = [
+        ([to_camel(part.lower()) for part in name.removeprefix(ENVIRONMENT_PREFIX).split("__")],
+         yaml.safe_load(environment[name]))
+        for name in names
+    ]  # fmt: skip
+    data_dir = environment.get(f"{ENVIRONMENT_PREFIX}DATA_DIR")
+    return [*found, (["dataDir"], data_dir)] if data_dir else found
+
+
+def _from_flags(flags: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
+    return [(name.split("."), value) for name, value in flags.items() if value is not None]
+
+
+def _put(document: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = document.setdefault(key, {})
+        if not isinstance(inner, dict):
+            inner = document[key] = {}
+        document = inner
+    document[keys[-1]] = value
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return f"{path}: " if path else ""
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown setting"
+    if error["type"] == "missing":
+        return "required"
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
+
+
+__all__ = [
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Kcp", "Log", "MappingRule", "Publish",
+    "Settings", "Spool", "Transform", "allowed", "load", "parse_duration", "validate",
+]  # fmt: skip

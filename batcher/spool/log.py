@@ -1,0 +1,232 @@
+"""Segments on disk: append a frame durably, read frames back, recover what a crash or a bad disk left.
+
+A segment is ``<number>.seg``; numbers grow by one. Each segment but the first begins with a frame that
+repeats every cursor, so that the newest segments alone say where to resume, and old ones can be retired.
+What cannot be read is moved to quarantine, byte for byte, and never skipped silently. Nothing here knows
+about tasks or clocks; :mod:`batcher.spool.writer` does the grouping.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zstandard
+
+from batcher import disk
+from batcher.errors import DataDirError, Unavailable
+from batcher.spool.frames import Damaged, Frame, Kind, Section, Stream, encode_frame, frames
+from batcher.spool.position import SEGMENT_BYTES, Place
+
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+
+
+@dataclass
+class Recovered:
+    """What a scan found: where the next frame goes, the cursors, and frames not yet in a batch."""
+
+    end: Place
+    cursors: dict[Stream, str] = field(default_factory=dict)
+    unplanned: list["FrameEnd"] = field(default_factory=list)
+    last_received_at: int = 0
+    damaged: list[str] = field(default_factory=list)
+    """One sentence for each cut: what was found, where, and where its bytes are kept."""
+
+
+@dataclass(frozen=True)
+class FrameEnd:
+    """Where a frame ends, how many lines it holds, and when it was received (microseconds)."""
+
+    end: Place
+    lines: int
+    received_at: int
+
+
+class Log:
+    """The segments of one directory. One writer; any number of readers of what is already written."""
+
+    def __init__(self, directory: Path, quarantine: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """Use ``directory`` for segments and ``quarantine`` for bytes that are no frames; both exist."""
+        self._directory = directory
+        self._quarantine = quarantine
+        self._segment_bytes = min(segment_bytes, SEGMENT_BYTES)
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._descriptor = -1
+        self._end = Place(1, 0)
+        self._closed_bytes = 0
+        self._cursors: dict[Stream, str] = {}
+
+    def recover(self, since: Place) -> Recovered:
+        """Scan from ``since`` (the end of the last committed batch) and make the log ready to append.
+
+        Cuts a torn tail of the last segment. A damaged frame elsewhere loses the rest of its segment, and
+        every cursor is given up, on disk too, so that all clusters are listed again.
+        """
+        found = Recovered(since)
+        segments = self._segments()
+        if since.segment in segments:
+            self._read_cursors_before(since, found)
+        lost = False
+        for number in [n for n in segments if n >= since.segment]:
+            whole = self._scan(Place(number, since.offset if number == since.segment else 0), found)
+            lost = lost or (not whole and number != segments[-1])
+        self._end, self._cursors = found.end, found.cursors
+        self._closed_bytes = sum(self._path(n).stat().st_size for n in segments if n != self._end.segment)
+        self._open()
+        if lost:
+            self._give_up_cursors(found.last_received_at)
+        return found
+
+    def _give_up_cursors(self, received_at: int) -> None:
+        streams = list(self._cursors)
+        if streams:
+            self.append([Section(s, "", Kind.CURSOR, "", received_at=received_at) for s in streams])
+
+    def _segments(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._directory.glob("*.seg"))
+
+    def _path(self, segment: int) -> Path:
+        return self._directory / f"{segment:010d}.seg"
+
+    def _scan(self, start: Place, found: Recovered) -> bool:
+        """Add the frames from ``start`` to the end of its segment; cut what is no frame, and say if any was."""
+        found.end = start
+        try:
+            for frame in self._frames(start):
+                found.end = Place(start.segment, frame.end)
+                _note(found, frame)
+        except Damaged as damage:
+            self._cut(found.end, str(damage), found)
+            return False
+        return True
+
+    def _read_cursors_before(self, since: Place, found: Recovered) -> None:
+        """Cursors of streams that are silent since ``since`` stand earlier in its segment."""
+        for frame in self._frames(Place(since.segment, 0), since.offset):
+            _move_cursors(found.cursors, frame.sections)
+            found.last_received_at = frame.sections[0].received_at
+
+    def _cut(self, at: Place, what: str, found: Recovered) -> None:
+        path = self._path(at.segment)
+        with path.open("rb") as segment:
+            segment.seek(at.offset)
+            tail = segment.read()
+        kept = self._quarantine / f"{at.segment:010d}-{at.offset}.bytes"
+        disk.write_file(kept, tail)
+        with path.open("r+b") as segment:
+            segment.truncate(at.offset)
+            os.fsync(segment.fileno())
+        found.damaged.append(f"{path.name}: {what}; {len(tail)} bytes moved to {kept.name}")
+
+    def _frames(self, start: Place, stop: int | None = None) -> Iterator[Frame]:
+        with self._path(start.segment).open("rb") as segment:
+            segment.seek(start.offset)
+            data = segment.read(-1 if stop is None else stop - start.offset)
+        return frames(data, start.offset)
+
+    def _open(self) -> None:
+        path = self._path(self._end.segment)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.fsync(self._descriptor)
+        disk.sync_directory(self._directory)
+
+    def append(self, sections: Sequence[Section]) -> FrameEnd:
+        """Write ``sections`` as one frame and return when it is on disk.
+
+        Raises :class:`Unavailable` when the disk takes nothing now (nothing was written then), and
+        :class:`DataDirError` when a sync failed: what the disk holds is unknown, and the process must end.
+        """
+        if self._end.offset >= self._segment_bytes:
+            self._rotate(sections[0].received_at)
+        self._write(encode_frame(sections, self._compressor))
+        _move_cursors(self._cursors, sections)
+        return FrameEnd(self._end, sum(s.lines for s in sections), sections[0].received_at)
+
+    def _rotate(self, received_at: int) -> None:
+        os.close(self._descriptor)
+        self._closed_bytes += self._end.offset
+        self._end = Place(self._end.segment + 1, 0)
+        self._open()
+        repeated = [
+            Section(stream, "", Kind.CURSOR, cursor, received_at=received_at)
+            for stream, cursor in self._cursors.items()
+        ]
+        if repeated:
+            self._write(encode_frame(repeated, self._compressor))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            disk.write_all(self._descriptor, data)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._end.offset)
+            if error.errno in _PASSING:
+                message = f"spool: {error.strerror} while writing {self._path(self._end.segment)}"
+                raise Unavailable(message) from error
+            raise
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            message = (
+                f"spool: {error.strerror} while syncing {self._path(self._end.segment)}; the disk cannot be trusted"
+            )
+            raise DataDirError(message) from error
+        self._end = Place(self._end.segment, self._end.offset + len(data))
+
+    def read(self, start: Place, end: Place) -> Iterator[tuple[Place, list[Section]]]:
+        """Yield (place, sections) of every frame from ``start`` up to ``end``, which are frame boundaries.
+
+        Raises :class:`DataDirError` if one is damaged: it was whole when it was written.
+        """
+        for number in [n for n in self._segments() if start.segment <= n <= end.segment]:
+            first = start.offset if number == start.segment else 0
+            stop = end.offset if number == end.segment else None
+            try:
+                for frame in self._frames(Place(number, first), stop):
+                    yield Place(number, frame.offset), frame.sections
+            except Damaged as damage:
+                message = f"{self._path(number)}: {damage}; restart to move it to quarantine and list again"
+                raise DataDirError(message) from damage
+
+    @property
+    def cursors(self) -> dict[Stream, str]:
+        """Where each stream resumes, as of the last frame on disk."""
+        return dict(self._cursors)
+
+    @property
+    def end(self) -> Place:
+        """Where the next frame will begin, unless its segment is full."""
+        return self._end
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return self._closed_bytes + self._end.offset
+
+    def retire(self, before: Place) -> None:
+        """Delete the segments that lie wholly before ``before``."""
+        for number in self._segments():
+            if number < min(before.segment, self._end.segment):
+                self._closed_bytes -= self._path(number).stat().st_size
+                disk.remove(self._path(number))
+
+    def close(self) -> None:
+        """Close the segment that is being written; what was appended is on disk already."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _note(found: Recovered, frame: Frame) -> None:
+    received_at = frame.sections[0].received_at
+    found.unplanned.append(FrameEnd(found.end, sum(s.lines for s in frame.sections), received_at))
+    found.last_received_at = max(found.last_received_at, received_at)
+    _move_cursors(found.cursors, frame.sections)
+
+
+def _move_cursors(cursors: dict[Stream, str], sections: Sequence[Section]) -> None:
+    for section in sections:
+        if section.cursor:
+            cursors[section.stream] = section.cursor
+        elif section.cursor is not None:
+            cursors.pop(section.stream, None)

@@ -1,0 +1,109 @@
+"""Rows to sessions and slots: one line while something goes on, however often it happens.
+
+A session of a key ends when nothing was received of it for longer than the window. Time here is the spool's
+``received_at``, which never runs backwards along positions; so a session is the same wherever a batch is
+cut. (By the clusters' own clocks a late row could join two sessions that were told already.) A slot is a
+piece of a session of at most ``longest``, so that one that never ends is still archived.
+
+Rows, slots and sessions are measured by the same columns (:data:`batcher.schema.MEASURES`), and
+:func:`_fold` makes the coarser from the finer.
+"""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import xxhash
+
+from batcher.schema import MEASURES, SESSION, SLOT, SUMMARY_KEY
+
+
+def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the kept and unmapped rows as what they add to a session; in order of position."""
+    return (
+        rows.sort("position")
+        .with_columns(
+            received=pl.col("received_at"),
+            revisions=pl.lit(1, pl.Int64),
+            occurrences=pl.col("grew"),
+            first_seen=pl.col("since_at"),
+            last_seen=pl.col("last_at"),
+            messages_vary=pl.lit(value=False),
+        )
+        .with_columns(last_at=pl.col("received"))
+        .select(*SUMMARY_KEY, "received", *MEASURES)
+    )
+
+
+def sessions(
+    rows: pl.LazyFrame, open_summaries: pl.LazyFrame, *, window: timedelta, longest: timedelta
+) -> pl.LazyFrame:
+    """Add ``began_at`` and ``slot`` to measured rows; a row continues the open session of its key, or not."""
+    previous = open_summaries.filter(~pl.col("closed")).select(*SUMMARY_KEY, open_began="began_at", open_last="last_at")
+    before = pl.coalesce(pl.col("received").shift(1).over(SUMMARY_KEY), "open_last")
+    begins = (before.is_null() | (pl.col("received") - before > window)).alias("begins")
+    own = pl.col("received").first().over(*SUMMARY_KEY, "session")
+    return (
+        rows.join(previous, on=SUMMARY_KEY, how="left", maintain_order="left")
+        .with_columns(begins)
+        .with_columns(session=pl.col("begins").cum_sum().over(SUMMARY_KEY))
+        .with_columns(began_at=pl.when(pl.col("session") == 0).then("open_began").otherwise(own))
+        .with_columns(slot=_slot(pl.col("received"), longest))
+        .select(*SLOT, *MEASURES)
+    )
+
+
+def fold_slots(rows: pl.LazyFrame, open_slots: pl.LazyFrame) -> pl.LazyFrame:
+    """Return open slots with ``rows`` added, :data:`batcher.schema.OPEN_SLOTS`; untouched ones stay as they are."""
+    return _fold([open_slots.select(*SLOT, *MEASURES), rows.select(*SLOT, *MEASURES)], SLOT)
+
+
+def fold_summaries(rows: pl.LazyFrame, open_summaries: pl.LazyFrame) -> pl.LazyFrame:
+    """Return open sessions with ``rows`` added: ``summary``, :data:`batcher.schema.SESSION` and ``MEASURES``."""
+    return _fold([open_summaries.select(*SESSION, *MEASURES), rows.select(*SESSION, *MEASURES)], SESSION)
+
+
+def _fold(parts: list[pl.LazyFrame], by: tuple[str, ...]) -> pl.LazyFrame:
+    newest = [name for name, kind in MEASURES.items() if kind == pl.String]
+    return (
+        pl.concat(parts)
+        .sort("position")
+        .group_by(by, maintain_order=True)
+        .agg(
+            pl.col("position", "last_at", "last_seen").max(),
+            pl.col("first_seen").min(),
+            pl.col("revisions", "occurrences").sum(),
+            pl.col("messages_vary").any() | (pl.col("message").n_unique() > 1),
+            pl.col(newest).last(),
+        )
+        .with_columns(summary=_summary_id())
+        .select("summary", *by, *MEASURES)
+    )
+
+
+def _summary_id() -> pl.Expr:
+    """128 bits of xxh3 over the lengths and values of the session's columns, in hex: stable for ever."""
+    values = [
+        pl.col(name) if name != "began_at" else pl.col(name).dt.timestamp("us").cast(pl.String) for name in SESSION
+    ]
+    unambiguous = pl.concat_str(
+        [part for v in values for part in (v.str.len_bytes().cast(pl.String), v)], separator=" "
+    )
+    return unambiguous.map_batches(_hash, return_dtype=pl.String)
+
+
+def _hash(texts: pl.Series) -> pl.Series:
+    return pl.Series([xxhash.xxh3_128_hexdigest(text.encode()) for text in texts.to_list()], dtype=pl.String)
+
+
+def is_closed(now: datetime, window: timedelta) -> pl.Expr:
+    """Whether a session (``last_at``) has been silent for longer than the window."""
+    return pl.lit(now) - pl.col("last_at") > window
+
+
+def is_slot_over(now: datetime, window: timedelta, longest: timedelta) -> pl.Expr:
+    """Whether no later row can fall into a slot (``began_at, slot, last_at``)."""
+    return is_closed(now, window) | (_slot(pl.lit(now), longest) > pl.col("slot"))
+
+
+def _slot(at: pl.Expr, longest: timedelta) -> pl.Expr:
+    return (at - pl.col("began_at")).dt.total_microseconds() // (longest // timedelta(microseconds=1))

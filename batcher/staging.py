@@ -1,0 +1,53 @@
+"""Files of the archive, written before they are anybody's: one a table, a batch and a date.
+
+A staged file has its final name from the start, so that delivering it twice is delivering it once. The name
+is made of the data directory's id and the batch's number, never of event text. Nothing here commits.
+"""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from batcher import disk
+
+DATED_BY = {
+    "occurrences": "received_at",
+    "summaries": "closed_at",
+    "dead_letters": "died_at",
+    "batches": "now",
+    "quarantine": "received_at",
+}
+"""The tables, each with the column whose UTC date partitions it."""
+
+DELIVERED = tuple(table for table in DATED_BY if table != "quarantine")
+"""The tables of the archive; quarantined lines stay in the data directory."""
+
+
+class StagedFile(msgspec.Struct, frozen=True):
+    """A Parquet file of ``table``; ``name`` is its path below the table's root, in the archive and here."""
+
+    table: str
+    batch: int
+    date: str
+    name: str
+    rows: int
+    size: int
+    digest: str
+
+
+def stage(root: Path, table: str, frame: pl.DataFrame, *, batch: int, owner: str) -> Iterator[StagedFile]:
+    """Write ``frame`` below ``root/table``, one file a date, durably; an empty frame writes nothing."""
+    dated = frame.with_columns(date=pl.col(DATED_BY[table]).dt.strftime("%Y-%m-%d"))
+    for date in dated["date"].unique().sort():
+        rows = dated.filter(pl.col("date") == date).drop("date")
+        buffer = io.BytesIO()
+        rows.write_parquet(buffer, compression="zstd", compression_level=3)
+        data = buffer.getvalue()
+        name = f"date={date}/{owner}-{batch:012d}.parquet"
+        path = root / table / name
+        disk.make_directory(path.parent)
+        disk.write_file(path, data)
+        yield StagedFile(table, batch, date, name, len(rows), len(data), disk.digest(data))
