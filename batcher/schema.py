@@ -13,7 +13,7 @@ from polars.datatypes import DataTypeClass
 Columns = dict[str, pl.DataType | DataTypeClass]
 """The columns of a frame, in order, with their types."""
 
-TIME = pl.Datetime("us", "UTC")
+TIME: pl.DataType = pl.Datetime("us", "UTC")
 
 OCCURRENCE = ("identity_high", "identity_low")
 """The counting identity, 128 bits of xxh3 over (cluster uid, namespace, name, first time; uid if none).
@@ -152,13 +152,12 @@ MEASURES: Columns = {
 """What a session or slot knows of its rows; ``last_at`` is when it was last received, ``last_seen`` when it
 last happened by the cluster's clock; text is of the newest row (largest position)."""
 
-_STRING: DataTypeClass = pl.String
-_SESSION: Columns = {**dict.fromkeys(SUMMARY_KEY, _STRING), "began_at": TIME}
+_SESSION: Columns = {name: TIME if name == "began_at" else pl.String for name in SESSION}
 
-OPEN_SLOTS: Columns = {"summary": pl.String} | _SESSION | {"slot": pl.Int64} | MEASURES
+OPEN_SLOTS: Columns = {"summary": pl.String, **_SESSION, "slot": pl.Int64, **MEASURES}
 """State: the slot that an open session is in."""
 
-SUMMARIES: Columns = {"batch": pl.Int64, "closed_at": TIME} | OPEN_SLOTS
+SUMMARIES: Columns = {"batch": pl.Int64, "closed_at": TIME, **OPEN_SLOTS}
 """Archive: one row a slot, written when it closes."""
 
 OPEN_SUMMARIES: Columns = (

@@ -87,6 +87,7 @@ class Service:
         *,
         fleet: Fleet,
         publisher: Publisher,
+        kcp: Connection,
         deliverer: Deliverer,
     ) -> None:
         """Wire the parts; nothing runs yet."""
@@ -96,6 +97,7 @@ class Service:
         self._spool = spool
         self._fleet = fleet
         self._publisher = publisher
+        self._kcp = kcp
         self._deliverer = deliverer
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
@@ -129,6 +131,7 @@ class Service:
             scheduler.shutdown(wait=False)
             for task in others:
                 task.cancel()
+        await self._kcp.close()
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone="UTC")
@@ -293,6 +296,7 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
             publisher=Publisher(
                 kcp, now=now, allowed=lambda name: allowed(name, patterns), max_pending=settings.publish.max_pending
             ),
+            kcp=kcp,
             deliverer=Deliverer(root, directory.staged, directory.id),
         )
 

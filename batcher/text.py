@@ -5,7 +5,7 @@ through :func:`safe`. JSON output does not: it escapes by itself and must stay e
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 _HOSTILE = re.compile(
@@ -33,17 +33,29 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{hours}h" if hours < 48 else f"{days}d"  # noqa: PLR2004
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None) -> list[str]:
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    width: int | None = None,
+    numbers: Collection[int] = (),
+) -> list[str]:
     """Return lines of aligned columns, three spaces apart; every cell is made safe.
 
-    A line longer than ``width`` is cut, so that only the last column suffers.
+    Columns of ``numbers`` stand to the right. A line longer than ``width`` is cut, so that only the last
+    column suffers.
     """
     cells = [[safe(cell) for cell in row] for row in rows]
     shown = [list(headers), *cells] if headers else cells
     if not shown:
         return []
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
-    lines = ["   ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in shown]
+    aligned = (
+        (cell.rjust(w) if column in numbers else cell.ljust(w)
+         for column, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in shown
+    )  # fmt: skip
+    lines = ["   ".join(row).rstrip() for row in aligned]
     return [cut(line, width) if width else line for line in lines]
 
 

@@ -6,7 +6,7 @@ behind to be looked at; the next demo replaces it. Printing is the caller's.
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from batcher import disk
 from batcher.batch import DataDirectory
 from batcher.clock import Now
 from batcher.errors import DataDirError
-from batcher.sandbox import Sandbox
+from batcher.sandbox.cluster import Cluster
+from batcher.sandbox.simulation import Sandbox
 from batcher.sandbox.replay import Dump
 from batcher.sandbox.scenario import CLUSTERS, NAMESPACES, WORKSPACES, Emitter, play
 from batcher.service import Service, opened
@@ -103,7 +104,7 @@ class Demo:
                 for namespace in NAMESPACES[:-1]:
                     cluster.create_namespace(namespace)
             self.emitter = Emitter(sandbox.clusters)
-            settings = demo_settings(options.data_dir, kubeconfig)
+            settings = demo_settings(options.data_dir, kubeconfig, owner="root:shop" if options.replay else None)
             with opened(settings, now=self._now) as service:
                 self.service = service
                 await self._serve(service, sandbox)
@@ -134,7 +135,7 @@ class Demo:
                 return
             if happening.at > self._options.duration / 2 and not broken:
                 broken = True
-                sandbox.clusters[CLUSTERS[0]].compact()
+                _expire_watch(sandbox.clusters[CLUSTERS[0]])
             self.emitter.emit(happening, self._now())
         await self._wait(start + self._options.duration.total_seconds() - loop.time())
 
@@ -169,13 +170,13 @@ class Demo:
         )
 
 
-def demo_settings(data_dir: Path, kubeconfig: Path) -> Settings:
-    """Return the settings that the demo's service runs with."""
+def demo_settings(data_dir: Path, kubeconfig: Path, *, owner: str | None) -> Settings:
+    """Return the settings that the demo's service runs with; ``owner`` is the clusters' own workspace."""
     document = {
         "apiVersion": API_VERSION,
         "kind": "BatcherConfig",
         "dataDir": str(data_dir),
-        "clusters": [{"name": name, "kubeconfig": str(kubeconfig), "context": name} for name in CLUSTERS],
+        "clusters": [{"name": name, "kubeconfig": str(kubeconfig), "context": name, "workspace": owner} for name in CLUSTERS],
         "kcp": {"kubeconfig": str(kubeconfig), "context": "root:shop", "workspaces": [{"path": "root:*"}]},
         "mapping": {"rules": [
             {"namespace": "web", "workspace": "root:shop"},
@@ -197,6 +198,13 @@ def cluster_rows(service: Service) -> list[dict[str, Any]]:
         {"cluster": name, "watch": service.statuses[name].phase, **nothing, **counted.get(name, {})}
         for name in CLUSTERS
     ]
+
+
+def _expire_watch(cluster: Cluster) -> None:
+    """Make a cluster forget its history and say so, as etcd's compaction does: everything is listed again."""
+    cluster.compact()
+    gone = b'{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410}}\n'
+    cluster.faults = replace(cluster.faults, inserts=(gone,))
 
 
 def _newest_first(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

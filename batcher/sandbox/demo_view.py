@@ -99,15 +99,15 @@ def cluster_table(clusters: list[dict[str, Any]]) -> list[str]:
     rows = [
         (
             c["cluster"],
-            f"{c['events']:,}".rjust(8),
-            f"{c['occurrences']:,}".rjust(11),
-            f"{c['warnings']:,}".rjust(8),
+            f"{c['events']:,}",
+            f"{c['occurrences']:,}",
+            f"{c['warnings']:,}",
             f"{c['lag_ms'] / 1000:.1f}s",
             c["watch"],
         )
         for c in clusters
     ]
-    return table(headers, rows, width=WIDTH)
+    return table(headers, rows, width=WIDTH, numbers=(1, 2, 3, 4))
 
 
 def sums_line(totals: dict[str, int]) -> str:

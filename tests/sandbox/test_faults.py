@@ -97,13 +97,10 @@ async def test_headers_can_be_slow(cluster: Cluster, http: aiohttp.ClientSession
 
 async def test_a_reset_cuts_one_stream_in_the_middle_of_a_line(cluster: Cluster, http: aiohttp.ClientSession) -> None:
     cluster.faults = Faults(resets=1)
-    read = b""
     async with http.get(cluster.url + EVENTS, params=watch(cluster)) as answer:
         cluster.create_event(event("cut"))
         with pytest.raises(aiohttp.ClientError):
-            async for part in answer.content.iter_any():
-                read += part
-    assert b"\n" not in read
+            await answer.content.readline()
     assert cluster.faults.resets == 0
 
 
