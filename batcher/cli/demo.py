@@ -11,7 +11,7 @@ from batcher.cli.options import Output
 
 
 def demo(
-    duration: Annotated[str, typer.Option(help="How long to play.")] = "60s",
+    duration: Annotated[str, typer.Option(help="How long to play.", envvar="BATCHER_DEMO_DURATION")] = "60s",
     rate: Annotated[str, typer.Option(help="Things that happen a minute.")] = "2000/min",
     replay: Annotated[Path | None, typer.Option(help="Play this dump (kubectl get events -A -o json) instead.")] = None,
     data_dir: Annotated[Path, typer.Option(help="Where to leave spool, archive and kubeconfig.")] = Path(

@@ -16,9 +16,9 @@ from batcher.batch import DataDirectory
 from batcher.clock import Now
 from batcher.errors import DataDirError
 from batcher.sandbox.cluster import Cluster
-from batcher.sandbox.simulation import Sandbox
 from batcher.sandbox.replay import Dump
 from batcher.sandbox.scenario import CLUSTERS, NAMESPACES, WORKSPACES, Emitter, play
+from batcher.sandbox.simulation import Sandbox
 from batcher.service import Service, opened
 from batcher.settings import API_VERSION, Settings, validate
 from batcher.verify import Check, verify
@@ -176,7 +176,7 @@ def demo_settings(data_dir: Path, kubeconfig: Path, *, owner: str | None) -> Set
         "apiVersion": API_VERSION,
         "kind": "BatcherConfig",
         "dataDir": str(data_dir),
-        "clusters": [{"name": name, "kubeconfig": str(kubeconfig), "context": name, "workspace": owner} for name in CLUSTERS],
+        "clusters": [{"name": n, "kubeconfig": str(kubeconfig), "context": n, "workspace": owner} for n in CLUSTERS],
         "kcp": {"kubeconfig": str(kubeconfig), "context": "root:shop", "workspaces": [{"path": "root:*"}]},
         "mapping": {"rules": [
             {"namespace": "web", "workspace": "root:shop"},

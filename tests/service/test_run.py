@@ -15,8 +15,7 @@ def failed(w: World) -> list[str]:
 
 
 async def test_every_occurrence_is_counted_once_and_told_to_its_workspace(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        process = await batcher("run", "--config", str(w.config))
+    async with world(tmp_path) as w, batcher("run", "--config", str(w.config)) as process:
         w.happen(script(300))
         await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
         kept = sum(h.times for h in script(300) if h.regarding.namespace in {"web", "jobs"})
@@ -29,25 +28,24 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) ->
     happenings = script(400)
     async with world(tmp_path) as w:
         for round_ in range(4):
-            process = await batcher("run", "--config", str(w.config))
-            w.happen(happenings[round_ * 100 : round_ * 100 + 60])
-            batch = w.totals().get("revisions", 0)
-            await until(lambda seen=batch: w.totals().get("revisions", 0) > seen)  # type: ignore[misc]
-            assert (await finish(process, signal.SIGKILL))[0] == -signal.SIGKILL
-            w.happen(happenings[round_ * 100 + 60 : round_ * 100 + 100])
-        process = await batcher("run", "--config", str(w.config))
-        await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
-        kept = sum(h.times for h in happenings if h.regarding.namespace in {"web", "jobs"})
-        await until(lambda: w.told() == kept)
-        code, _, err = await finish(process)
-        assert (code, failed(w)) == (0, []), err
+            async with batcher("run", "--config", str(w.config)) as process:
+                w.happen(happenings[round_ * 100 : round_ * 100 + 60])
+                batch = w.totals().get("revisions", 0)
+                await until(lambda seen=batch: w.totals().get("revisions", 0) > seen)  # type: ignore[misc]
+                assert (await finish(process, signal.SIGKILL))[0] == -signal.SIGKILL
+                w.happen(happenings[round_ * 100 + 60 : round_ * 100 + 100])
+        async with batcher("run", "--config", str(w.config)) as process:
+            await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
+            kept = sum(h.times for h in happenings if h.regarding.namespace in {"web", "jobs"})
+            await until(lambda: w.told() == kept)
+            code, _, err = await finish(process)
+            assert (code, failed(w)) == (0, []), err
 
 
 async def test_a_line_that_cannot_be_counted_is_quarantined_and_the_rest_goes_on(tmp_path: Path) -> None:
     huge = b'{"type":"ADDED","object":{"metadata":{"name":"n","uid":"u","resourceVersion":"3"},"count":%d}}\n' % 2**70
     no_uid = b'{"type":"ADDED","object":{"metadata":{"name":"n","resourceVersion":"3"}}}\n'
-    async with world(tmp_path) as w:
-        process = await batcher("run", "--config", str(w.config))
+    async with world(tmp_path) as w, batcher("run", "--config", str(w.config)) as process:
         w.happen(script(20))
         await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
         cluster = w.sandbox.clusters["us-west1"]
@@ -59,8 +57,7 @@ async def test_a_line_that_cannot_be_counted_is_quarantined_and_the_rest_goes_on
 
 
 async def test_a_line_that_is_not_json_is_quarantined_and_the_cluster_listed_again(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        process = await batcher("run", "--config", str(w.config))
+    async with world(tmp_path) as w, batcher("run", "--config", str(w.config)) as process:
         w.happen(script(20))
         await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
         cluster = w.sandbox.clusters["us-west1"]
@@ -84,26 +81,24 @@ async def test_an_unreachable_cluster_slows_no_other(tmp_path: Path) -> None:
             for name in w.sandbox.clusters
         ]
         w.configure(clusters=clusters)
-        process = await batcher("run", "--config", str(w.config))
-        w.happen(script(60))
-        reachable = sum(h.times for h in script(60) if h.cluster != "ap-south1")
-        await until(lambda: w.totals().get("occurrences") == reachable)
-        code, _, err = await finish(process)
-        assert (code, failed(w)) == (0, []), err
+        async with batcher("run", "--config", str(w.config)) as process:
+            w.happen(script(60))
+            reachable = sum(h.times for h in script(60) if h.cluster != "ap-south1")
+            await until(lambda: w.totals().get("occurrences") == reachable)
+            code, _, err = await finish(process)
+            assert (code, failed(w)) == (0, []), err
 
 
 async def test_a_second_batcher_on_one_data_directory_refuses_in_one_line(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        first = await batcher("run", "--config", str(w.config))
-        await until(lambda: (w.directory.root / "archive.path").exists())
-        second = await batcher("run", "--config", str(w.config))
-        _, err = await second.communicate()
+        async with batcher("run", "--config", str(w.config)) as first:
+            await until((w.directory.root / "archive.path").exists)
+            async with batcher("run", "--config", str(w.config)) as second:
+                _, err = await second.communicate()
+            assert (await finish(first))[0] == 0
+        where = f"{w.directory.root}: in use by another batcher (process {first.pid})"
+        assert err.decode().splitlines() == [f"{where}; stop it first or use another --data-dir"]
         assert second.returncode == 1
-        assert err.decode().splitlines() == [
-            f"{w.directory.root}: in use by another batcher (process {first.pid}); "
-            "stop it first or use another --data-dir"
-        ]
-        assert (await finish(first))[0] == 0
 
 
 async def test_every_configuration_error_is_told_at_once_without_a_traceback(tmp_path: Path) -> None:
@@ -112,16 +107,16 @@ async def test_every_configuration_error_is_told_at_once_without_a_traceback(tmp
         "apiVersion: batcher.kcp.io/v1alpha1\nkind: BatcherConfig\nclusters: [{name: Bad_Name, kubeconfig: k}]\n"
         "kcp: {kubeconfig: k, workspaces: []}\nbatch: {interval: soon}\nsurprise: 1\n"
     )
-    process = await batcher("run", "--config", str(config))
-    _, err = await process.communicate()
-    assert process.returncode == 2
-    assert err.decode().splitlines() == [
-        f"{config}: 4 problems",
-        "  clusters[0].name: 'Bad_Name' is not a DNS-1123 label (lower-case letters, digits and -, at most 63)",
-        "  kcp.workspaces: List should have at least 1 item after validation, not 0",
-        "  batch.interval: 'soon' is not a duration such as 30s, 5m, 1h30m or 30d",
-        "  surprise: unknown setting",
-    ]
+    async with batcher("run", "--config", str(config)) as process:
+        _, err = await process.communicate()
+        assert process.returncode == 2
+        assert err.decode().splitlines() == [
+            f"{config}: 4 problems",
+            "  clusters[0].name: 'Bad_Name' is not a DNS-1123 label (lower-case letters, digits and -, at most 63)",
+            "  kcp.workspaces: List should have at least 1 item after validation, not 0",
+            "  batch.interval: 'soon' is not a duration such as 30s, 5m, 1h30m or 30d",
+            "  surprise: unknown setting",
+        ]
 
 
 @pytest.mark.parametrize("context", ["nowhere", "us-west1"])
@@ -134,10 +129,10 @@ async def test_a_kubeconfig_that_is_wrong_is_named_with_what_is_there(tmp_path: 
         f"clusters: [{{name: us-west1, kubeconfig: {kubeconfig}, context: {context}}}]\n"
         f"kcp: {{kubeconfig: {kubeconfig}, workspaces: [{{path: 'root:*'}}]}}\n"
     )
-    process = await batcher("run", "--config", str(config), "--data-dir", str(tmp_path / "data"))
-    _, err = await process.communicate()
-    assert process.returncode == 2
-    assert err.decode().splitlines() == [
-        f"{kubeconfig}: 1 problem",
-        f"  context {context!r} is not there; known: none",
-    ]
+    async with batcher("run", "--config", str(config), "--data-dir", str(tmp_path / "data")) as process:
+        _, err = await process.communicate()
+        assert process.returncode == 2
+        assert err.decode().splitlines() == [
+            f"{kubeconfig}: 1 problem",
+            f"  context {context!r} is not there; known: none",
+        ]

@@ -89,11 +89,18 @@ def script(count: int, seed: int = 1) -> list[Happening]:
     return list(islice(play(duration=parse_duration("10m"), rate=count // 10 + 1, seed=seed), count))
 
 
-async def batcher(*arguments: str) -> Process:
-    """Start ``python -m batcher`` with ``arguments``."""
-    return await asyncio.create_subprocess_exec(
+@asynccontextmanager
+async def batcher(*arguments: str) -> AsyncIterator[Process]:
+    """Run ``python -m batcher`` with ``arguments``; what still runs at the end is killed."""
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "batcher", *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def finish(process: Process, sign: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
