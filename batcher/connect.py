@@ -105,11 +105,12 @@ class Connection:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        content_type: str = "application/json",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's, with a limit for each phase
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request. Raises :class:`Unavailable` when no answer came; any status is an answer."""
         try:
-            headers = self._headers(body)
+            headers = self._headers() | ({"Content-Type": content_type} if body is not None else {})
             session = self._open()
             async with session.request(
                 method, self.server + path, params=params, data=body, headers=headers, timeout=timeout
@@ -119,10 +120,8 @@ class Connection:
             message = f"{self.name}: {type(error).__name__}: {str(error) or 'no answer in time'}"
             raise Unavailable(message) from error
 
-    def _headers(self, body: bytes | None) -> dict[str, str]:
+    def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": "batcher"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         token = self._access.bearer()
         return headers | {"Authorization": f"Bearer {token}"} if token else headers
 
