@@ -7,12 +7,29 @@ through :func:`safe`. JSON output does not: it escapes by itself and must stay e
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 _HOSTILE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0 with ESC, DEL, C1
-    "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"  # bidi controls, zero-width, line separators
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # bidi controls, zero-width, line separators
+    "\ufff9-\ufffb\U000e0000-\U000e007f"  # annotations and tags: text that hides in text
     "\ud800-\udfff]+"  # halves of characters, which no terminal can print
 )
+
+
+class _Unit(NamedTuple):
+    name: str
+    seconds: int
+    smaller: "_Unit | None" = None
+
+
+_SECOND = _Unit("s", 1)
+_MINUTE = _Unit("m", 60, _SECOND)
+_HOUR = _Unit("h", 3600, _MINUTE)
+_DAY = _Unit("d", 86400, _HOUR)
+_AGES = ((_SECOND, 120, 0), (_MINUTE, 180, 10), (_HOUR, 48, 8), (_DAY, 730, 8))
+"""Unit, below how many of it an age is told in it, below how many with the smaller unit too.
+The limits of apimachinery's ``duration.HumanDuration``; its years are days here."""
 
 
 def safe(text: str) -> str:
@@ -21,16 +38,18 @@ def safe(text: str) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Return how long ago ``at`` was, as kubectl prints ages: ``45s``, ``5m10s``, ``3h``, ``2d``."""
+    """Return how long ago ``at`` was, as kubectl prints ages: ``45s``, ``5m10s``, ``3h``, ``2d4h``."""
     seconds = max(0, int((now - at).total_seconds()))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if seconds < 120:  # noqa: PLR2004  the limits of apimachinery's duration.HumanDuration
-        return f"{seconds}s"
-    if minutes < 10:  # noqa: PLR2004
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if minutes < 180:  # noqa: PLR2004
-        return f"{minutes}m"
-    return f"{hours}h" if hours < 48 else f"{days}d"  # noqa: PLR2004
+    for unit, below, exact_below in _AGES:
+        if seconds < below * unit.seconds:
+            return _in_units(seconds, unit, exact=seconds < exact_below * unit.seconds)
+    return _in_units(seconds, _DAY, exact=False)
+
+
+def _in_units(seconds: int, unit: _Unit, *, exact: bool) -> str:
+    whole, rest = divmod(seconds, unit.seconds)
+    smaller = rest // unit.smaller.seconds if exact and unit.smaller else 0
+    return f"{whole}{unit.name}{smaller}{unit.smaller.name}" if smaller and unit.smaller else f"{whole}{unit.name}"
 
 
 def table(
@@ -61,4 +80,4 @@ def table(
 
 def cut(text: str, width: int) -> str:
     """Return ``text`` in at most ``width`` characters, with three dots where something is missing."""
-    return text if len(text) <= width else text[: width - 3] + "..."
+    return text if len(text) <= width else text[: max(0, width - 3)] + "..."[:width]
