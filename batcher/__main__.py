@@ -6,6 +6,7 @@ No traceback reaches a user: what is raised on purpose is a :class:`batcher.erro
 
 import os
 import sys
+from typing import NoReturn
 
 from batcher.errors import BatcherError
 from batcher.text import safe
@@ -18,15 +19,31 @@ def main() -> None:
     try:
         app(prog_name="batcher")
     except BatcherError as error:
-        for line in str(error).splitlines():
-            print(safe(line) if not line.startswith(" ") else f"  {safe(line)}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+        _end(error)
+    except BaseExceptionGroup as group:
+        meant = group.subgroup(BatcherError)
+        if meant is None:
+            raise
+        _end(_first(meant))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader (head, less) has seen enough; what is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _first(error: BaseException) -> BatcherError:
+    """The first error of a group, however deep: tasks end together, for one reason."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, BatcherError) else BatcherError(str(error))
+
+
+def _end(error: BatcherError) -> NoReturn:
+    for line in str(error).splitlines():
+        print(safe(line) if not line.startswith(" ") else f"  {safe(line)}", file=sys.stderr)  # noqa: T201
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

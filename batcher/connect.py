@@ -113,7 +113,14 @@ class Connection:
             headers = self._headers() | ({"Content-Type": content_type} if body is not None else {})
             session = self._open()
             async with session.request(
-                method, self.server + path, params=params, data=body, headers=headers, timeout=timeout
+                method,
+                self.server + path,
+                params=params,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,  # an API server never redirects, and a token must not follow one
+                server_hostname=self._access.server_name,
             ) as response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -128,7 +135,6 @@ class Connection:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._access.tls(), limit=_POOL)
-            # An API server never redirects; the line limit is ours, and answers are read in chunks.
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True, trust_env=False)
         return self._session
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -75,6 +76,15 @@ class Status:
     archive_trouble: str
 
 
+class Edges(NamedTuple):
+    """What of a service talks to others: source clusters, kcp, the archive."""
+
+    fleet: Fleet
+    publisher: Publisher
+    kcp: Connection
+    deliverer: Deliverer
+
+
 class Service:
     """A running batcher. Make it with :func:`opened`."""
 
@@ -85,20 +95,16 @@ class Service:
         writer: SpoolWriter,
         spool: Log,
         *,
-        fleet: Fleet,
-        publisher: Publisher,
-        kcp: Connection,
-        deliverer: Deliverer,
+        edges: Edges,
+        now: Now,
     ) -> None:
         """Wire the parts; nothing runs yet."""
         self._settings = settings
         self._batches = batches
         self._writer = writer
         self._spool = spool
-        self._fleet = fleet
-        self._publisher = publisher
-        self._kcp = kcp
-        self._deliverer = deliverer
+        self._now = now
+        self._fleet, self._publisher, self._kcp, self._deliverer = edges
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
         self._delivery_due = asyncio.Event()
@@ -175,7 +181,7 @@ class Service:
     def _offer(self, *, everything: bool) -> None:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""
         publish = self._settings.publish
-        now = from_micros(self._writer.cut(self._batches.end, 0).now)
+        now = self._now()
         wait = timedelta(0) if everything else publish.rewrite_after
         chosen = due(
             self._batches.state["open_summaries"].lazy(),
@@ -194,15 +200,16 @@ class Service:
         await self._run_batches()
 
     async def _deliver(self) -> None:
+        """Deliver what is staged; an archive that is away holds up neither batches nor publishing."""
+        files = list(self._batches.undelivered)
+        try:
+            through = await asyncio.to_thread(self._deliverer.deliver, files)
+        except ArchiveError as error:
+            self._archive_trouble = str(error)
+            log.warning("archive is away; batches and publishing go on", error=str(error))
+            return
+        self._archive_trouble = ""
         async with self._one_batch:
-            files = list(self._batches.undelivered)
-            try:
-                through = await asyncio.to_thread(self._deliverer.deliver, files)
-            except ArchiveError as error:
-                self._archive_trouble = str(error)
-                log.warning("archive is away; batches and publishing go on", error=str(error))
-                return
-            self._archive_trouble = ""
             self._batches.delivered(through)
             self._spool.retire(self._batches.retire())
 
@@ -287,18 +294,15 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
         batches.finish()
         writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
         patterns = [workspace.path for workspace in settings.kcp.workspaces]
-        yield Service(
-            settings,
-            batches,
-            writer,
-            spool,
-            fleet=Fleet(specs, sink=writer, cursors=spool.cursors, now=now),
-            publisher=Publisher(
+        edges = Edges(
+            Fleet(specs, sink=writer, cursors=spool.cursors, now=now),
+            Publisher(
                 kcp, now=now, allowed=lambda name: allowed(name, patterns), max_pending=settings.publish.max_pending
             ),
-            kcp=kcp,
-            deliverer=Deliverer(root, directory.staged, directory.id),
+            kcp,
+            Deliverer(root, directory.staged, directory.id),
         )
+        yield Service(settings, batches, writer, spool, edges=edges, now=now)
 
 
 async def serve(settings: Settings, stop: asyncio.Event, *, now: Now) -> None:

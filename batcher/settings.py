@@ -170,12 +170,11 @@ class Archive(_Model):
 
 
 class Publish(_Model):
-    """How often a summary is written again, and how much may wait while kcp is away."""
+    """How often a summary is written again (doubling from ``after`` to ``most``), and how many may wait."""
 
     rewrite_after: Duration = timedelta(seconds=30)
     rewrite_most: Duration = timedelta(minutes=10)
     max_pending: int = Field(default=100_000, ge=1)
-    max_age: Duration = timedelta(hours=1)
 
 
 class Spool(_Model):

@@ -27,7 +27,7 @@ _SECOND = _Unit("s", 1)
 _MINUTE = _Unit("m", 60, _SECOND)
 _HOUR = _Unit("h", 3600, _MINUTE)
 _DAY = _Unit("d", 86400, _HOUR)
-_AGES = ((_SECOND, 120, 0), (_MINUTE, 180, 10), (_HOUR, 48, 8), (_DAY, 730, 8))
+_AGES = ((_SECOND, 120, 0), (_MINUTE, 180, 10), (_HOUR, 48, 8))
 """Unit, below how many of it an age is told in it, below how many with the smaller unit too.
 The limits of apimachinery's ``duration.HumanDuration``; its years are days here."""
 
@@ -43,7 +43,7 @@ def ago(at: datetime, now: datetime) -> str:
     for unit, below, exact_below in _AGES:
         if seconds < below * unit.seconds:
             return _in_units(seconds, unit, exact=seconds < exact_below * unit.seconds)
-    return _in_units(seconds, _DAY, exact=False)
+    return _in_units(seconds, _DAY, exact=seconds < 8 * _DAY.seconds)
 
 
 def _in_units(seconds: int, unit: _Unit, *, exact: bool) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.archive import scan
+from batcher.archive.read import scan, settled
 from batcher.batch import DataDirectory
 from batcher.batch.process import latest, staged_paths
 from batcher.schema import REVISION, SUMS
@@ -26,11 +26,22 @@ class Check(NamedTuple):
 
 
 def verify(directory: DataDirectory, archive: Path) -> list[Check]:
-    """Return every check over what is on disk, in the order of a line's way through the system."""
+    """Return every check over what is on disk, in the order of a line's way through the system.
+
+    Raises :class:`batcher.errors.ArchiveError` if a file is missing or cannot be read.
+    """
+    return settled(lambda: _verify(directory, archive))
+
+
+def _verify(directory: DataDirectory, archive: Path) -> list[Check]:
     last, state = latest(directory)
     paths = staged_paths(directory)
-    batches = scan(archive, "batches", paths["batches"]).sort("batch").collect()
-    occurrences = scan(archive, "occurrences", paths["occurrences"])
+
+    def table(name: str) -> pl.LazyFrame:
+        return scan(archive, name, paths[name]).filter(pl.col("batch") <= last.batch)
+
+    batches = table("batches").sort("batch").collect()
+    occurrences = table("occurrences")
     totals = {name: int(batches[name].sum()) for name in SUMS}
     return [
         _numbers(batches, last.batch),
@@ -39,11 +50,11 @@ def verify(directory: DataDirectory, archive: Path) -> list[Check]:
         _rows(batches, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
         *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped")),
         _once(occurrences),
-        _rows(batches, _quarantined(paths["quarantine"]), "quarantined", "quarantined lines"),
-        _rows(batches, _count(scan(archive, "summaries", paths["summaries"])), "slots", "rows of summaries"),
+        _rows(batches, _quarantined(paths["quarantine"], last.batch), "quarantined", "quarantined lines"),
+        _rows(batches, _count(table("summaries")), "slots", "rows of summaries"),
         _rows(
             batches,
-            _count(scan(archive, "dead_letters", paths["dead_letters"])),
+            _count(table("dead_letters")),
             "dead_lettered",
             "dead letters",
         ),
@@ -102,10 +113,10 @@ def _once(occurrences: pl.LazyFrame) -> Check:
     return Check("each revision once", not detail, detail)
 
 
-def _quarantined(paths: list[Path]) -> pl.LazyFrame:
+def _quarantined(paths: list[Path], last: int) -> pl.LazyFrame:
     if not paths:
         return pl.LazyFrame(schema={"batch": pl.Int64, "len": pl.UInt32})
-    return _count(pl.scan_parquet(paths, hive_partitioning=False))
+    return _count(pl.scan_parquet(paths, hive_partitioning=False).filter(pl.col("batch") <= last))
 
 
 def _compare(name: str, said: dict[str, int], found: dict[str, int]) -> Check:

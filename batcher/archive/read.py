@@ -3,8 +3,10 @@
 Opens nothing for writing, and holds nothing open: a reader never stands in the way of a batch.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
@@ -14,6 +16,10 @@ from deltalake.exceptions import DeltaError
 from batcher.archive.deliver import COLUMNS
 from batcher.errors import ArchiveError
 from batcher.schema import empty
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
 
 
 def scan(root: Path, table: str, staged: Iterable[Path] = ()) -> pl.LazyFrame:
@@ -27,6 +33,21 @@ def scan(root: Path, table: str, staged: Iterable[Path] = ()) -> pl.LazyFrame:
     if not paths:
         return empty(COLUMNS[table]).lazy()
     return pl.scan_parquet(paths, schema=COLUMNS[table], hive_partitioning=False, extra_columns="ignore")
+
+
+def settled(read: Callable[[], T]) -> T:
+    """Return what ``read`` returns, reading again when a file has moved from staged to delivered meanwhile.
+
+    Raises :class:`ArchiveError` when it keeps failing: then a file is really missing or damaged.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError, pl.exceptions.ComputeError):
+            return read()
+    try:
+        return read()
+    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
+        message = f"archive: {' '.join(str(error).split())[:300]}"
+        raise ArchiveError(message) from error
 
 
 def _delivered(path: Path) -> list[Path]:

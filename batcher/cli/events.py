@@ -4,11 +4,14 @@ import json
 import os
 import shutil
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from batcher.cli.options import Config, DataDir, Output, data_directory
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 
 def events(
@@ -25,15 +28,19 @@ def events(
     """List the Events of all clusters, oldest first, each with its newest count and message."""
     from batcher import clock
     from batcher.archive.events import HEADERS, Selection, newest, rows
-    from batcher.archive.read import scan
+    from batcher.archive.read import scan, settled
     from batcher.batch.process import staged_paths
     from batcher.text import table
 
     directory = data_directory(config, data_dir)
     now = clock.now()
     selection = Selection(namespace="" if all_namespaces else namespace, cluster=cluster, types=types, since=since)
-    staged = staged_paths(directory)["occurrences"]
-    found = newest(scan(directory.archive, "occurrences", staged), selection, now=now)
+
+    def ask() -> "DataFrame":
+        staged = staged_paths(directory)["occurrences"]
+        return newest(scan(directory.archive, "occurrences", staged), selection, now=now)
+
+    found = settled(ask)
     if output == "json":
         print(json.dumps(found.to_dicts(), indent=2, default=str))
         return

@@ -140,7 +140,9 @@ class Log:
         if self._end.offset >= self._segment_bytes:
             self._rotate(sections[0].received_at)
         self._write(encode_frame(sections, self._compressor))
-        _move_cursors(self._cursors, sections)
+        moved = dict(self._cursors)  # another thread may be reading them
+        _move_cursors(moved, sections)
+        self._cursors = moved
         return FrameEnd(self._end, sum(s.lines for s in sections), sections[0].received_at)
 
     def _rotate(self, received_at: int) -> None:
