@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import LINES, QUARANTINE, Columns
+from batcher.schema import CONTACTS, LINES, QUARANTINE, Columns, empty
 from batcher.spool import Kind, Section
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Ignored
@@ -91,6 +91,8 @@ class Decoded(NamedTuple):
     quarantined: pl.DataFrame
     """Columns :data:`batcher.schema.QUARANTINE` without ``batch``, by position."""
     ignored: dict[Ignored, int]
+    contacts: pl.DataFrame = empty(CONTACTS)
+    """Columns :data:`batcher.schema.CONTACTS`: each time that a cluster was heard of."""
 
 
 _watch_decoder = msgspec.json.Decoder(_WatchLine)
@@ -102,9 +104,11 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
     """Return the lines of the event streams in ``frames``, each as a row, a quarantined row, or ignored."""
     rows: list[_Row] = []
     bad: list[_Bad] = []
+    heard: dict[tuple[str, str, str, int], None] = {}
     ignored = dict.fromkeys(Ignored, 0)
     for place, sections in frames:
         for section, first in _event_sections(sections):
+            heard[section.stream.cluster_uid, section.cluster, section.stream.scope, section.received_at] = None
             for index, line in enumerate(section.body.split(b"\n")[: section.lines], first):
                 outcome = _decode_line(section, line)
                 if isinstance(outcome, tuple):
@@ -113,7 +117,7 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
                     ignored[outcome] += 1
                 else:
                     bad.append((place.line(index), section, outcome, line))
-    return Decoded(_lines(rows), _quarantined(bad), ignored)
+    return Decoded(_lines(rows), _quarantined(bad), ignored, _contacts(list(heard)))
 
 
 _Row = tuple[int, Section, str, _Event]
@@ -123,7 +127,7 @@ _Bad = tuple[int, Section, Cause, bytes]
 def _event_sections(sections: list[Section]) -> Iterator[tuple[Section, int]]:
     first = 0
     for section in sections:
-        if section.stream.resource == "events" and section.lines:
+        if section.stream.resource == "events" and section.kind is not Kind.CURSOR:
             yield section, first
         first += section.lines
 
@@ -238,6 +242,11 @@ def _quarantined(bad: list[_Bad]) -> pl.DataFrame:
     ]
     micros: Columns = {**columns, "received_at": pl.Int64}
     return pl.DataFrame(rows, schema=micros, orient="row").cast({"received_at": columns["received_at"]})
+
+
+def _contacts(heard: list[tuple[str, str, str, int]]) -> pl.DataFrame:
+    micros: Columns = {**CONTACTS, "received_at": pl.Int64}
+    return pl.DataFrame(heard, schema=micros, orient="row").cast({"received_at": CONTACTS["received_at"]})
 
 
 _ARROW = {

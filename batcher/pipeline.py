@@ -17,6 +17,7 @@ from batcher.schema import OCCURRENCE, SESSION, SLOT
 from batcher.stages.aggregate import fold_slots, fold_summaries, is_closed, is_slot_over, measured, sessions
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
+from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
 from batcher.stages.render import render
@@ -26,6 +27,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "seen": OCCURRENCE,
     "open_slots": ("summary", "slot"),
     "open_summaries": ("summary",),
+    "contacts": STREAM,
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -33,6 +35,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "seen": schema.SEEN,
     "open_slots": schema.OPEN_SLOTS,
     "open_summaries": schema.OPEN_SUMMARIES,
+    "contacts": schema.CONTACTS,
 }
 
 State = dict[str, pl.DataFrame]
@@ -75,7 +78,7 @@ def empty_state() -> State:
 
 def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, now: datetime, rules: Rules) -> Result:
     """Run one batch over ``decoded`` lines and the ``outcomes`` (:data:`batcher.stages.settle.OUTCOMES`)."""
-    seen, open_slots, open_summaries = (state[name].lazy() for name in STATE_KEYS)
+    seen, open_slots, open_summaries, known = (state[name].lazy() for name in STATE_KEYS)
     rows = _collect(deduplicate(measure(decoded.lines.lazy()), seen, event_ttl=rules.event_ttl))
     located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
     owned = regard_owner(located) if rules.owner else located
@@ -88,6 +91,8 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
         "forgotten": forgotten(seen, now=now, event_ttl=rules.event_ttl).sort(OCCURRENCE),
+        "gaps": find_gaps(decoded.contacts.lazy(), known, event_ttl=rules.event_ttl),
+        "contacts": last_contacts(decoded.contacts.lazy()).sort(STREAM),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
     }
@@ -182,6 +187,7 @@ def _result(
         .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
         .select(*schema.SUMMARIES),
         "dead_letters": dead,
+        "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
         "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
     }
     changes = {
@@ -193,6 +199,7 @@ def _result(
         "open_summaries": Change(
             summaries.filter(pl.col("end").is_null()).select(*schema.OPEN_SUMMARIES), ended.select("summary")
         ),
+        "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
     }
     sums = _sums(decoded, outcomes, frames, tables)
     row = {"batch": batch, "now": now, **sums}
@@ -224,6 +231,7 @@ def _sums(
         "archived": ends.get("archived", 0),
         "writes": int(outcomes["written"].sum()),
         "slots": len(tables["summaries"]),
+        "gaps": len(tables["gaps"]),
     }
 
 

@@ -187,6 +187,24 @@ SEEN: Columns = {
 }
 """State: the largest resourceVersion and cumulative count of each counting identity."""
 
+CONTACTS: Columns = {
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "scope": pl.String,
+    "received_at": TIME,
+}
+"""State: when each event stream (a cluster, a namespace or all) was last in reach."""
+
+GAPS: Columns = {
+    "batch": pl.Int64,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "scope": pl.String,
+    "from_at": TIME,
+    "to_at": TIME,
+}
+"""Archive: nobody listened to a cluster for longer than it keeps its Events; some may be missing."""
+
 DEAD_LETTERS: Columns = {
     "batch": pl.Int64,
     "died_at": TIME,
@@ -227,6 +245,7 @@ BATCHES: Columns = {
     "archived": pl.Int64,
     "writes": pl.Int64,
     "slots": pl.Int64,
+    "gaps": pl.Int64,
 }
 """Archive: one row a batch with all its sums; ``opened`` and the three ends count summaries."""
 

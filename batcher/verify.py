@@ -58,6 +58,7 @@ def _verify(directory: DataDirectory, archive: Path) -> list[Check]:
             "dead_lettered",
             "dead letters",
         ),
+        _rows(batches, _count(table("gaps")), "gaps", "rows of gaps"),
         _compare("totals of the last commit = sums of all batches", last.totals, totals),
         _ends(totals, len(state["open_summaries"])),
     ]

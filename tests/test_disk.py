@@ -70,8 +70,8 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         "import pathlib, sys; from batcher import disk\n"
         "with disk.lock(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], **pipes) as holder:
+    command = [sys.executable, "-c", code, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(DataDirError, match=f"process {holder.pid}"), disk.lock(tmp_path / "lock"):

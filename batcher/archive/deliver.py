@@ -16,7 +16,7 @@ from deltalake.transaction import AddAction
 
 from batcher import disk
 from batcher.errors import ArchiveError, UsageError
-from batcher.schema import BATCHES, DEAD_LETTERS, OCCURRENCES, SUMMARIES, Columns, empty
+from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, OCCURRENCES, SUMMARIES, Columns, empty
 from batcher.staging import StagedFile
 
 _OWNER = "batcher-owner"
@@ -25,6 +25,7 @@ COLUMNS: dict[str, Columns] = {
     "occurrences": OCCURRENCES,
     "summaries": SUMMARIES,
     "dead_letters": DEAD_LETTERS,
+    "gaps": GAPS,
     "batches": BATCHES,
 }
 """The tables of the archive; each is also partitioned by ``date``."""

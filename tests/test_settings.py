@@ -1,0 +1,244 @@
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from batcher.errors import ConfigError
+from batcher.settings import Settings, allowed, load, parse_duration, validate
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """The smallest configuration there is, with top-level ``changes``."""
+    smallest = {
+        "apiVersion": "batcher.kcp.io/v1alpha1",
+        "kind": "BatcherConfig",
+        "clusters": [{"name": "us-west1", "kubeconfig": "us-west1.kubeconfig"}],
+        "kcp": {"kubeconfig": "kcp.kubeconfig", "workspaces": [{"path": "root:team-a"}]},
+    }
+    return smallest | changes
+
+
+def problems(**changes: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        validate(document(**changes), "test.yaml")
+    return caught.value.problems
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "batcher.yaml"
+    path.write_text(yaml.safe_dump(document(batch={"interval": "7s", "maxRows": 10})), encoding="utf-8")
+    return path
+
+
+def test_the_smallest_file_has_the_documented_defaults() -> None:
+    settings = validate(document(), "test.yaml")
+    assert settings.data_dir == Path("/var/lib/batcher")
+    assert settings.clusters[0].event_ttl == timedelta(hours=1)
+    assert (settings.batch.interval, settings.batch.max_rows) == (timedelta(seconds=5), 50_000)
+    assert (settings.aggregation.window, settings.aggregation.max_duration) == (
+        timedelta(minutes=5),
+        timedelta(hours=1),
+    )
+    assert (settings.archive.path, settings.archive.interval) == ("./archive", timedelta(seconds=60))
+    assert (settings.publish.rewrite_after, settings.publish.max_age) == (timedelta(seconds=30), timedelta(hours=1))
+    assert settings.publish.max_pending == 100_000
+    assert settings.spool.max_bytes == 10_737_418_240
+
+
+def test_all_problems_are_told_at_once_each_with_its_path() -> None:
+    found = problems(
+        clusters=[{"name": "US_West", "kubeconfig": "x", "eventTTL": "1h"}, {"name": "eu"}],
+        batch={"interval": "soon", "maxRows": 0},
+        surprise=1,
+    )
+    assert found == [
+        "clusters[0].name: 'US_West' is not a DNS-1123 label (lower-case letters, digits and -, at most 63)",
+        "clusters[0].eventTTL: unknown setting",
+        "clusters[1]: give either kubeconfig or inCluster: true",
+        "batch.interval: 'soon' is not a duration such as 30s, 5m, 1h30m or 30d",
+        "batch.maxRows: Input should be greater than or equal to 1",
+        "surprise: unknown setting",
+    ]
+
+
+def test_the_message_names_the_file_and_counts_the_problems() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate({"apiVersion": "batcher.kcp.io/v1alpha1", "kind": "BatcherConfig"}, "etc/batcher.yaml")
+    assert str(caught.value) == "etc/batcher.yaml: 2 problems\n  clusters: required\n  kcp: required"
+    assert caught.value.exit_code == 2
+
+
+def test_another_version_or_kind_is_refused() -> None:
+    assert problems(apiVersion="batcher.kcp.io/v2", kind="Batcher") == [
+        "apiVersion: Input should be 'batcher.kcp.io/v1alpha1'",
+        "kind: Input should be 'BatcherConfig'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "valid"),
+    [("a", True), ("edge-07", True), ("a" * 63, True), ("a" * 64, False), ("", False), ("-a", False), ("a.b", False),
+     ("a\n", False), ("ä", False)],
+    ids=["letter", "dash", "63", "64", "empty", "leading-dash", "dot", "newline", "umlaut"],
+)  # fmt: skip
+def test_a_cluster_is_named_by_a_dns_label(name: str, valid: bool) -> None:  # noqa: FBT001  a parameter of the case
+    clusters = [{"name": name, "kubeconfig": "x"}]
+    if valid:
+        assert validate(document(clusters=clusters), "t").clusters[0].name == name
+    else:
+        assert len(problems(clusters=clusters)) == 1
+
+
+def test_a_cluster_has_one_way_in() -> None:
+    both = [{"name": "a", "kubeconfig": "x", "inCluster": True}]
+    assert problems(clusters=both) == ["clusters[0]: give either kubeconfig or inCluster: true"]
+    assert problems(clusters=[]) == ["clusters: List should have at least 1 item after validation, not 0"]
+
+
+def test_two_clusters_of_one_name_are_refused() -> None:
+    twice = [{"name": "a", "kubeconfig": "x"}, {"name": "a", "kubeconfig": "y"}]
+    assert problems(clusters=twice) == ["clusters: names must be unique, given twice: a"]
+
+
+def test_a_workspace_outside_of_the_allowed_ones_is_refused_wherever_it_is_named() -> None:
+    found = problems(
+        clusters=[{"name": "us", "kubeconfig": "x", "workspace": "root:other"}],
+        mapping={"rules": [
+            {"namespace": "a", "workspace": "root:team-a"},
+            {"namespace": "b", "workspace": "root:team-b"},
+        ]},
+    )  # fmt: skip
+    assert found == [
+        "not among kcp.workspaces: clusters[us].workspace: 'root:other'; mapping.rules[1].workspace: 'root:team-b'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "inside", "outside"),
+    [
+        ("root:team-a", ["root:team-a"], ["root:team-ab", "root", "root:team-a:x", "xroot:team-a", "root:team-a\n"]),
+        ("root:*", ["root:a"], ["root", "root:", "root:a:b", "rootx:a"]),
+        ("root:**", ["root:a", "root:a:b:c"], ["root", "root:", "roots:a"]),
+        ("root:*:web", ["root:a:web"], ["root:a:b:web", "root::web"]),
+        ("root:team-*", ["root:team-a"], ["root:team-a:b", "root:team"]),
+        ("2gqhevx8nd4cpfx1", ["2gqhevx8nd4cpfx1"], ["2gqhevx8nd4cpfx2"]),
+        ("root.a", ["root.a"], ["root:a", "rootxa"]),
+        ("", [""], ["root"]),
+    ],
+    ids=["path", "segment", "any", "middle", "prefix", "logical-name", "dot-is-a-dot", "empty"],
+)
+def test_a_pattern_allows_what_it_says_and_nothing_else(pattern: str, inside: list[str], outside: list[str]) -> None:
+    assert [allowed(name, [pattern]) for name in inside] == [True] * len(inside)
+    assert [allowed(name, [pattern]) for name in outside] == [False] * len(outside)
+
+
+@pytest.mark.parametrize("odd", ["root:..", "root:a/b", "root:a%2Fb", "root:A", "root:a b", "root:a\x00", ""])
+def test_odd_names_match_no_wildcard(odd: str) -> None:
+    assert not allowed(odd, ["root:*", "root:**", "**", "*"])
+
+
+def test_without_patterns_nothing_is_allowed() -> None:
+    assert not allowed("root:team-a", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("1h30m", timedelta(minutes=90)),
+        ("500ms", timedelta(milliseconds=500)),
+        ("1.5h", timedelta(minutes=90)),
+        ("30d", timedelta(days=30)),
+    ],
+)
+def test_durations_read_as_written(text: str, duration: timedelta) -> None:
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "-5s", "5s ", "1h-30m", "1y", "five minutes", "1h 30m", "1e3s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration such as"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("value", ["0s", "99999999999999d"], ids=["zero", "absurd"])
+def test_a_duration_of_the_configuration_is_positive_and_sane(value: str) -> None:
+    assert [problem.partition(":")[0] for problem in problems(batch={"interval": value})] == ["batch.interval"]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("10GiB", 10_737_418_240),
+        ("500MB", 500_000_000),
+        ("1Ki", 1024),
+        ("2 Ti", 2_199_023_255_552),
+        (1000, 1000),
+        ("7", 7),
+    ],
+)
+def test_sizes_read_as_written(text: object, size: int) -> None:
+    assert validate(document(spool={"maxBytes": text}), "t").spool.max_bytes == size
+
+
+@pytest.mark.parametrize("text", ["10 gigabytes", "1i", "-1", "0", "1.5GiB", ""])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    assert [problem.partition(":")[0] for problem in problems(spool={"maxBytes": text})] == ["spool.maxBytes"]
+
+
+def test_the_environment_is_over_the_file_and_flags_are_over_both(file: Path) -> None:
+    environment = {
+        "BATCHER_BATCH__INTERVAL": "2s",
+        "BATCHER_BATCH__MAX_ROWS": "20",
+        "BATCHER_DATA_DIR": "/data",
+        "X": "1",
+    }
+    assert load(file, {}).batch.interval == timedelta(seconds=7)
+    over = load(file, environment, {"batch.maxRows": 30, "dataDir": None})
+    assert over.batch.interval == timedelta(seconds=2)
+    assert over.batch.max_rows == 30
+    assert over.data_dir == Path("/data")
+    assert load(file, environment, {"dataDir": "/flag"}).data_dir == Path("/flag")
+
+
+def test_an_unknown_variable_of_ours_is_an_error_with_its_path(file: Path) -> None:
+    with pytest.raises(ConfigError, match="batch.intervall: unknown setting"):
+        load(file, {"BATCHER_BATCH__INTERVALL": "2s"})
+
+
+def test_a_variable_that_is_no_yaml_is_an_error_that_names_it(file: Path) -> None:
+    with pytest.raises(ConfigError, match="BATCHER_LOG__LEVEL: not YAML"):
+        load(file, {"BATCHER_LOG__LEVEL": "{"})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"a: [", "not YAML: while parsing a flow node"),
+        (b"- a", "the file must hold a mapping of settings"),
+        (b"", "the file must hold a mapping of settings"),
+        (b"\xff\xfe\xff", "cannot be read: not UTF-8 text"),
+    ],
+    ids=["broken", "list", "empty", "binary"],
+)
+def test_a_file_that_holds_no_settings_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "c.yaml", {})
+    assert caught.value.problems[0].startswith(problem)
+    assert caught.value.source == str(tmp_path / "c.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file or directory"):
+        load(tmp_path / "none.yaml", {})
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: Settings = validate(document(), "t")
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.batch.max_rows = 1  # type: ignore[misc]  # the type says so too
