@@ -48,7 +48,7 @@ class Access:
     token: Secret | None = None
     token_file: Path | None = None
     ca_file: Path | None = None
-    ca_data: bytes | None = None
+    ca_data: str | None = None
     certificate: Path | bytes | None = None
     key: Path | bytes | None = field(default=None, repr=False)
     server_name: str | None = None
@@ -56,7 +56,8 @@ class Access:
     def bearer(self) -> str | None:
         """Return the token as of now; a token file is read at each call, because it rotates."""
         if self.token_file is not None:
-            return self.token_file.read_text(encoding="utf-8").strip()
+            # One line whatever is in it: a half-written file is a 401, not a header that cannot be sent.
+            return " ".join(self.token_file.read_text(encoding="utf-8", errors="replace").split())
         return self.token.reveal() if self.token else None
 
     def tls(self) -> ssl.SSLContext | bool:
@@ -65,7 +66,7 @@ class Access:
             return True
         context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         if self.ca_data:
-            context.load_verify_locations(cadata=self.ca_data.decode("ascii"))
+            context.load_verify_locations(cadata=self.ca_data)
         if self.certificate and self.key:
             with _as_file(self.certificate) as certificate, _as_file(self.key) as key:
                 context.load_cert_chain(certificate, key)
@@ -210,7 +211,7 @@ def _access(folder: Path, cluster: dict[str, Any], user: dict[str, Any], source:
         token=Secret(user["token"]) if user.get("token") else None,
         token_file=_path(folder, user.get("tokenFile")),
         ca_file=_path(folder, cluster.get(authority)),
-        ca_data=_data(cluster.get(f"{authority}-data")),
+        ca_data=(_data(cluster.get(f"{authority}-data")) or b"").decode("ascii") or None,
         certificate=_data(user.get(f"{certificate}-data")) or _path(folder, user.get(certificate)),
         key=_data(user.get(f"{key}-data")) or _path(folder, user.get(key)),
         server_name=cluster.get("tls-server-name"),
@@ -222,4 +223,4 @@ def _path(folder: Path, name: str | None) -> Path | None:
 
 
 def _data(text: str | None) -> bytes | None:
-    return base64.b64decode(text) if text else None
+    return base64.b64decode("".join(text.split()), validate=True) if text else None

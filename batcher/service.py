@@ -7,8 +7,9 @@ rule of counting or of the protocol is here.
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from batcher.connect import Connection, connect
 from batcher.errors import ArchiveError, ConfigError
 from batcher.pipeline import Rules
 from batcher.publish import Outcome, Publisher, Result, Write
+from batcher.serve import Health, serving
 from batcher.settings import Cluster, Settings, allowed
 from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
@@ -32,7 +34,9 @@ from batcher.stages.aggregate import is_closed
 from batcher.stages.locate import Rule
 from batcher.stages.render import render
 from batcher.stages.settle import due
-from batcher.watch import ClusterSpec, Fleet, Statuses
+from batcher.status import ClusterStatus, Status, samples, write_status
+from batcher.watch import ClusterSpec, Fleet
+from batcher.watch import ClusterStatus as WatchStatus
 
 log = structlog.get_logger("batcher")
 
@@ -62,18 +66,6 @@ def archive_root(settings: Settings) -> Path:
     if "://" in settings.archive.path:
         raise ConfigError([f"archive.path: {settings.archive.path!r}: only folders are supported"])
     return Path(settings.archive.path).absolute()
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the service can say of itself at a moment."""
-
-    totals: dict[str, int]
-    batch: int
-    open_summaries: int
-    pending_writes: int
-    spool_trouble: str
-    archive_trouble: str
 
 
 class Edges(NamedTuple):
@@ -116,7 +108,7 @@ class Service:
         With ``settle``, every summary's newest totals are written before, however recent the last write.
         """
         scheduler = self._scheduler()
-        async with asyncio.TaskGroup() as group:
+        async with self._serving(), asyncio.TaskGroup() as group:
             watching = group.create_task(self._fleet.run())
             others = [
                 group.create_task(work)
@@ -138,6 +130,13 @@ class Service:
             for task in others:
                 task.cancel()
         await self._kcp.close()
+        write_status(self._settings.data_dir, msgspec.structs.replace(self.status, stopped=True))
+
+    def _serving(self) -> AbstractAsyncContextManager[object]:
+        serve = self._settings.serve
+        if serve.port is None:
+            return contextlib.nullcontext()
+        return serving(serve.address, serve.port, samples=lambda: samples(self.status), health=self.health)
 
     def _scheduler(self) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(timezone="UTC")
@@ -161,6 +160,7 @@ class Service:
         while await self._run_batch():
             pass
         self._offer(everything=False)
+        write_status(self._settings.data_dir, self.status)
 
     async def _run_batch(self) -> bool:
         async with self._one_batch:
@@ -213,15 +213,6 @@ class Service:
             self._batches.delivered(through)
             self._spool.retire(self._batches.retire())
 
-    @property
-    def statuses(self) -> Statuses:
-        """The clusters' watches."""
-        return self._fleet.statuses
-
-    def by_cluster(self) -> dict[str, dict[str, int]]:
-        """Return events, occurrences, warnings and lag_ms of each cluster that was heard of."""
-        return self._batches.last.clusters
-
     def revision(self, cluster_uid: str) -> int:
         """Return the resourceVersion up to which the Events of a cluster are on disk, 0 if none are."""
         found = [
@@ -234,13 +225,45 @@ class Service:
     @property
     def status(self) -> Status:
         """The service at this moment."""
+        publishing = self._publisher.status
         return Status(
-            totals=dict(self._batches.last.totals),
+            at=self._now(),
+            pid=os.getpid(),
+            interval_seconds=self._settings.batch.interval.total_seconds(),
             batch=self._batches.last.batch,
+            totals=dict(self._batches.last.totals),
             open_summaries=len(self._batches.state["open_summaries"]),
-            pending_writes=self._publisher.status.pending,
+            pending_writes=publishing.pending,
+            identities=len(self._batches.state["seen"]),
+            spool_bytes=self._spool.size,
             spool_trouble=self._writer.trouble,
             archive_trouble=self._archive_trouble,
+            publish_trouble=publishing.last_error if publishing.pending else "",
+            clusters=[self._cluster(name, watch) for name, watch in self._fleet.statuses.all.items()],
+        )
+
+    def _cluster(self, name: str, watch: WatchStatus) -> ClusterStatus:
+        counted = self._batches.last.clusters.get(name, {})
+        return ClusterStatus(
+            name=name,
+            watch=watch.phase,
+            uid=watch.uid,
+            last_event_at=watch.last_event_at,
+            last_contact_at=watch.last_contact_at,
+            restarts=watch.restarts,
+            lists=watch.lists,
+            last_error=watch.last_error,
+            **{key: counted.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
+        )
+
+    def health(self) -> Health:
+        """Return whether every cluster was heard of and the disk takes what is received."""
+        waiting = [name for name, watch in self._fleet.statuses.all.items() if watch.last_contact_at is None]
+        return Health(
+            {
+                "spool": self._writer.trouble,
+                "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
+            }
         )
 
 

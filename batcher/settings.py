@@ -51,7 +51,11 @@ def parse_duration(value: str) -> timedelta:
     if not parts or "".join(number + unit for number, unit in parts) != value:
         message = f"{value!r} is not a duration such as 30s, 5m, 1h30m or 30d"
         raise ValueError(message)
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        message = f"{value!r} is longer than {timedelta.max.days} days"
+        raise ValueError(message) from None
 
 
 def _parse_text_duration(value: object) -> object:
@@ -101,7 +105,7 @@ class Cluster(_Model):
     """Namespaces to watch; none: all."""
     workspace: str | None = None
     """For namespaces that no rule maps, and for objects without a namespace."""
-    event_ttl: Duration = timedelta(hours=1)
+    event_ttl: Duration = Field(default=timedelta(hours=1), alias="eventTTL")
     """kube-apiserver's ``--event-ttl``, 1 h by default."""
 
     @model_validator(mode="after")
@@ -183,6 +187,14 @@ class Spool(_Model):
     max_bytes: Size = 10 * 2**30
 
 
+class Serve(_Model):
+    """Metrics and health over HTTP; on loopback unless told otherwise."""
+
+    address: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+    """None: no HTTP at all."""
+
+
 class Log(_Model):
     """Log lines on stderr."""
 
@@ -205,6 +217,7 @@ class Settings(_Model):
     archive: Archive = Archive()
     publish: Publish = Publish()
     spool: Spool = Spool()
+    serve: Serve = Serve()
     log: Log = Log()
 
     @model_validator(mode="after")
@@ -251,15 +264,20 @@ def load(path: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | 
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError([f"cannot be read: {reason}"], str(path)) from None
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"not YAML: {' '.join(str(error).split())}"], str(path)) from None
+    document = _yaml(text, "", str(path))
     if not isinstance(document, dict):
         raise ConfigError(["the file must hold a mapping of settings"], str(path))
     for keys, value in [*_from_environment(environment), *_from_flags(flags or {})]:
         _put(document, keys, value)
     return validate(document, str(path))
+
+
+def _yaml(text: str, name: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
+        where = f"{name}: " if name else ""
+        raise ConfigError([f"{where}not YAML: {' '.join(str(error).split())}"], source) from None
 
 
 def validate(document: Mapping[str, Any], source: str) -> Settings:
@@ -275,7 +293,7 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[list[str], A
     names = sorted(name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and "__" in name)
     found: list[tuple[list[str], Any]] = [
         ([to_camel(part.lower()) for part in name.removeprefix(ENVIRONMENT_PREFIX).split("__")],
-         yaml.safe_load(environment[name]))
+         _yaml(environment[name], name, "environment"))
         for name in names
     ]  # fmt: skip
     data_dir = environment.get(f"{ENVIRONMENT_PREFIX}DATA_DIR")
@@ -313,5 +331,6 @@ def _message(error: Any) -> str:
 
 __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Kcp", "Log", "MappingRule", "Publish",
+    "Serve",
     "Settings", "Spool", "Transform", "allowed", "load", "parse_duration", "validate",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ label. Nothing here counts.
 """
 
 from enum import StrEnum
+from typing import Literal, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -35,3 +36,46 @@ class Cause(StrEnum):
     BAD_RESOURCE_VERSION = "bad-resource-version"
     REFUSED = "refused"
     """The watcher gave it up at once: not JSON, no resourceVersion, or too long."""
+
+
+class Metric(NamedTuple):
+    """A metric's kind, what it means, and its labels (never a name, uid or message: they are unbounded)."""
+
+    kind: Literal["counter", "gauge"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS = {
+    "batcher_lines": Metric("counter", "Delivered lines, by what became of them.", ("fate",)),
+    "batcher_occurrences": Metric("counter", "Occurrences counted."),
+    "batcher_summaries_opened": Metric("counter", "Summaries begun."),
+    "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),
+    "batcher_writes": Metric("counter", "Events written to workspaces."),
+    "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
+    "batcher_batches": Metric("counter", "Batches committed."),
+    "batcher_summaries_open": Metric("gauge", "Summaries that go on, or are not in their workspace yet."),
+    "batcher_writes_pending": Metric("gauge", "Writes waiting or in flight."),
+    "batcher_identities_seen": Metric("gauge", "Counting identities kept in the state."),
+    "batcher_spool_bytes": Metric("gauge", "Bytes of the spool."),
+    "batcher_spool_blocked": Metric("gauge", "1 while the disk takes nothing and sockets stay unread."),
+    "batcher_archive_away": Metric("gauge", "1 while the archive cannot be written."),
+    "batcher_cluster_connected": Metric("gauge", "1 while the cluster's watch is open.", ("cluster",)),
+    "batcher_cluster_events": Metric("counter", "Events received, repeats included.", ("cluster",)),
+    "batcher_cluster_restarts": Metric("counter", "Streams and lists that failed.", ("cluster",)),
+    "batcher_cluster_lists": Metric("counter", "Lists begun.", ("cluster",)),
+    "batcher_cluster_lag_seconds": Metric(
+        "gauge", "From happening to receipt, newest batch's mean.", ("cluster",)
+    ),
+    "batcher_cluster_last_contact_seconds": Metric("gauge", "Unix time of the last sign of life.", ("cluster",)),
+    "batcher_cluster_last_event_seconds": Metric("gauge", "Unix time of the last received Event.", ("cluster",)),
+}
+"""Every metric there is; counters get ``_total`` when they are shown."""
+
+
+class Sample(NamedTuple):
+    """A value of one of :data:`METRICS`, with the values of its labels in their order."""
+
+    name: str
+    value: float
+    labels: tuple[str, ...] = ()

@@ -44,20 +44,23 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         timedelta(hours=1),
     )
     assert (settings.archive.path, settings.archive.interval) == ("./archive", timedelta(seconds=60))
-    assert (settings.publish.rewrite_after, settings.publish.max_age) == (timedelta(seconds=30), timedelta(hours=1))
+    assert (settings.publish.rewrite_after, settings.publish.rewrite_most) == (
+        timedelta(seconds=30),
+        timedelta(minutes=10),
+    )
     assert settings.publish.max_pending == 100_000
     assert settings.spool.max_bytes == 10_737_418_240
 
 
 def test_all_problems_are_told_at_once_each_with_its_path() -> None:
     found = problems(
-        clusters=[{"name": "US_West", "kubeconfig": "x", "eventTTL": "1h"}, {"name": "eu"}],
+        clusters=[{"name": "US_West", "kubeconfig": "x", "eventTtl": "1h"}, {"name": "eu"}],
         batch={"interval": "soon", "maxRows": 0},
         surprise=1,
     )
     assert found == [
         "clusters[0].name: 'US_West' is not a DNS-1123 label (lower-case letters, digits and -, at most 63)",
-        "clusters[0].eventTTL: unknown setting",
+        "clusters[0].eventTtl: unknown setting",
         "clusters[1]: give either kubeconfig or inCluster: true",
         "batch.interval: 'soon' is not a duration such as 30s, 5m, 1h30m or 30d",
         "batch.maxRows: Input should be greater than or equal to 1",
@@ -97,6 +100,11 @@ def test_a_cluster_has_one_way_in() -> None:
     both = [{"name": "a", "kubeconfig": "x", "inCluster": True}]
     assert problems(clusters=both) == ["clusters[0]: give either kubeconfig or inCluster: true"]
     assert problems(clusters=[]) == ["clusters: List should have at least 1 item after validation, not 0"]
+
+
+def test_the_ttl_of_a_cluster_s_events_is_spelt_as_documented() -> None:
+    clusters = [{"name": "a", "kubeconfig": "x", "eventTTL": "3h"}]
+    assert validate(document(clusters=clusters), "t").clusters[0].event_ttl == timedelta(hours=3)
 
 
 def test_two_clusters_of_one_name_are_refused() -> None:
@@ -206,7 +214,7 @@ def test_the_environment_is_over_the_file_and_flags_are_over_both(file: Path) ->
 
 
 def test_an_unknown_variable_of_ours_is_an_error_with_its_path(file: Path) -> None:
-    with pytest.raises(ConfigError, match="batch.intervall: unknown setting"):
+    with pytest.raises(ConfigError, match=r"batch\.intervall: unknown setting"):
         load(file, {"BATCHER_BATCH__INTERVALL": "2s"})
 
 
@@ -219,11 +227,12 @@ def test_a_variable_that_is_no_yaml_is_an_error_that_names_it(file: Path) -> Non
     ("content", "problem"),
     [
         (b"a: [", "not YAML: while parsing a flow node"),
+        (b"dataDir: 2026-13-45", "not YAML: month must be in 1..12"),
         (b"- a", "the file must hold a mapping of settings"),
         (b"", "the file must hold a mapping of settings"),
         (b"\xff\xfe\xff", "cannot be read: not UTF-8 text"),
     ],
-    ids=["broken", "list", "empty", "binary"],
+    ids=["broken", "no-date", "list", "empty", "binary"],
 )
 def test_a_file_that_holds_no_settings_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "c.yaml").write_bytes(content)

@@ -9,6 +9,7 @@ from batcher.cli.debug import app as debug_app
 from batcher.cli.demo import demo
 from batcher.cli.events import events
 from batcher.cli.run import run
+from batcher.cli.status import status
 from batcher.cli.verify import verify
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("demo")(demo)
+app.command("status")(status)
 app.command("events")(events)
 app.command("verify")(verify)
 app.add_typer(debug_app, name="debug")

@@ -5,11 +5,14 @@ behind to be looked at; the next demo replaces it. Printing is the caller's.
 """
 
 import asyncio
+import dataclasses
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from batcher import disk
 from batcher.batch import DataDirectory
@@ -21,6 +24,7 @@ from batcher.sandbox.scenario import CLUSTERS, NAMESPACES, WORKSPACES, Emitter, 
 from batcher.sandbox.simulation import Sandbox
 from batcher.service import Service, opened
 from batcher.settings import API_VERSION, Settings, validate
+from batcher.status import ClusterStatus
 from batcher.verify import Check, verify
 
 _MARK = "demo"
@@ -43,8 +47,8 @@ class Report:
 
     totals: dict[str, int]
     true_occurrences: int
-    clusters: list[dict[str, Any]]
-    """One a cluster, as :func:`cluster_rows` says."""
+    clusters: list[ClusterStatus]
+    """As they were before the end."""
     workspaces: dict[str, list[dict[str, Any]]]
     """Path -> its Events, newest first."""
     checks: list[Check]
@@ -85,7 +89,7 @@ class Demo:
         self._now = now
         self._stop = asyncio.Event()
         self.service: Service | None = None
-        self._clusters: list[dict[str, Any]] = []
+        self._clusters: list[ClusterStatus] = []
         self.emitter = Emitter({})
         _replace(options.data_dir)
 
@@ -122,9 +126,9 @@ class Demo:
             else:
                 await self._play(sandbox)
             await self._caught_up(service, sandbox)
-            watches = {row["cluster"]: row["watch"] for row in cluster_rows(service)}
+            watches = {cluster.name: cluster.watch for cluster in service.status.clusters}
             finish.set()
-        self._clusters = [{**row, "watch": watches[row["cluster"]]} for row in cluster_rows(service)]
+        self._clusters = [structs.replace(c, watch=watches[c.name]) for c in service.status.clusters]
 
     async def _play(self, sandbox: Sandbox) -> None:
         loop = asyncio.get_running_loop()
@@ -190,21 +194,11 @@ def demo_settings(data_dir: Path, kubeconfig: Path, *, owner: str | None) -> Set
     return validate(document, "demo")
 
 
-def cluster_rows(service: Service) -> list[dict[str, Any]]:
-    """Return what the service knows of each cluster: its name, counts, lag (seconds) and watch."""
-    nothing = {"events": 0, "occurrences": 0, "warnings": 0, "lag_ms": 0}
-    counted = service.by_cluster()
-    return [
-        {"cluster": name, "watch": service.statuses[name].phase, **nothing, **counted.get(name, {})}
-        for name in CLUSTERS
-    ]
-
-
 def _expire_watch(cluster: Cluster) -> None:
     """Make a cluster forget its history and say so, as etcd's compaction does: everything is listed again."""
     cluster.compact()
     gone = b'{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410}}\n'
-    cluster.faults = replace(cluster.faults, inserts=(gone,))
+    cluster.faults = dataclasses.replace(cluster.faults, inserts=(gone,))
 
 
 def _newest_first(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -226,4 +220,4 @@ def _replace(data_dir: Path) -> None:
         raise DataDirError(message) from None
 
 
-__all__ = ["Demo", "Options", "Report", "cluster_rows", "demo_settings"]
+__all__ = ["Demo", "Options", "Report", "demo_settings"]

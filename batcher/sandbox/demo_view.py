@@ -17,10 +17,11 @@ from rich.text import Text
 
 from batcher import clock
 from batcher.errors import UsageError
-from batcher.sandbox.demo import Demo, Options, Report, cluster_rows
+from batcher.sandbox.demo import Demo, Options, Report
 from batcher.sandbox.replay import read_dump
 from batcher.sandbox.scenario import CLUSTERS, WORKSPACES
 from batcher.settings import parse_duration
+from batcher.status import ClusterStatus
 from batcher.text import ago, cut, table
 
 WIDTH = 80
@@ -79,7 +80,7 @@ def _live_lines(demo: Demo, options: Options, passed: float) -> Iterator[str]:
     state = f"{min(passed, whole):.0f} of {whole:.0f} s" if passed < whole else "settling"
     yield from _title(options, state)
     if demo.service:
-        yield from cluster_table(cluster_rows(demo.service))
+        yield from cluster_table(demo.service.status.clusters)
         yield ""
         yield sums_line(demo.service.status.totals)
         yield f"the simulator made {demo.emitter.occurrences:,}".rjust(WIDTH - 1)
@@ -93,17 +94,17 @@ def _title(options: Options, state: str) -> Iterator[str]:
     yield ""
 
 
-def cluster_table(clusters: list[dict[str, Any]]) -> list[str]:
+def cluster_table(clusters: list[ClusterStatus]) -> list[str]:
     """Return the lines of one row a cluster."""
     headers = ("CLUSTER", "RECEIVED", "OCCURRENCES", "WARNINGS", "LAG", "WATCH")
     rows = [
         (
-            c["cluster"],
-            f"{c['events']:,}",
-            f"{c['occurrences']:,}",
-            f"{c['warnings']:,}",
-            f"{c['lag_ms'] / 1000:.1f}s",
-            c["watch"],
+            c.name,
+            f"{c.events:,}",
+            f"{c.occurrences:,}",
+            f"{c.warnings:,}",
+            f"{c.lag_ms / 1000:.1f}s",
+            c.watch,
         )
         for c in clusters
     ]

@@ -112,6 +112,9 @@ def decode_payload(payload: bytes) -> list[Section]:
         headers = _decoder.decode(raw[_HEADER_LENGTH.size : start])
     except (zstandard.ZstdError, struct.error, msgspec.DecodeError) as error:
         raise Damaged(str(error)) from error
+    if start + sum(h.size for h in headers) != len(raw):
+        message = "lines are missing or too many"
+        raise Damaged(message)
     return list(_sections(headers, raw, start))
 
 

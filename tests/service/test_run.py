@@ -136,3 +136,23 @@ async def test_a_kubeconfig_that_is_wrong_is_named_with_what_is_there(tmp_path: 
             f"{kubeconfig}: 1 problem",
             f"  context {context!r} is not there; known: none",
         ]
+
+
+async def test_status_says_what_runs_which_cluster_is_away_and_that_it_was_stopped(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        away = w.sandbox.clusters["ap-south1"]
+        away.faults = replace(away.faults, drop=frozenset({"get", "list", "watch"}))
+        where = ("status", "--data-dir", str(w.directory.root))
+        async with batcher("run", "--config", str(w.config)) as process:
+            w.happen(script(20))
+            reachable = sum(h.times for h in script(20) if h.cluster != "ap-south1")
+            await until(lambda: w.totals().get("occurrences") == reachable)
+            async with batcher(*where) as asked:
+                out, _ = await asked.communicate()
+            rows = {line.split()[0]: line.split()[1] for line in out.decode().splitlines() if line}
+            assert (asked.returncode, rows["service"]) == (0, "running,")
+            assert (rows["us-west1"], rows["eu-central1"], rows["ap-south1"]) == ("connected", "connected", "waiting")
+            assert (await finish(process))[0] == 0
+        async with batcher(*where) as asked:
+            out, _ = await asked.communicate()
+        assert (asked.returncode, out.decode().splitlines()[0][:31]) == (1, "service    NOT running; last se")

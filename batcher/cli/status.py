@@ -1,0 +1,46 @@
+"""``batcher status``: the service, its clusters, its batches."""
+
+import typer
+
+from batcher.cli.options import Config, DataDir, Output, data_directory
+
+
+def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
+    """Show how the service and the watch of every cluster are. Exit 1 if the service does not run."""
+    import msgspec
+
+    from batcher import clock
+    from batcher.status import is_running, read_status
+    from batcher.text import ago, safe, table
+
+    now = clock.now()
+    found = read_status(data_directory(config, data_dir).root)
+    running = is_running(found, now)
+    if output == "json":
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        raise typer.Exit(0 if running else 1)
+    state = f"running, process {found.pid}" if running else f"NOT running; last seen {ago(found.at, now)} ago"
+    print(f"service    {state}")
+    print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
+    print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
+    for name in ("spool", "archive", "publish"):
+        trouble = getattr(found, f"{name}_trouble")
+        if trouble:
+            print(f"{name:<10} {safe(trouble)}")
+    print()
+    rows = [
+        (
+            c.name,
+            c.watch,
+            ago(c.last_event_at, now) if c.last_event_at else "never",
+            ago(c.last_contact_at, now) if c.last_contact_at else "never",
+            str(c.restarts),
+            f"{c.events:,}",
+            c.last_error,
+        )
+        for c in found.clusters
+    ]
+    headers = ("CLUSTER", "WATCH", "LAST EVENT", "LAST CONTACT", "RESTARTS", "EVENTS", "LAST ERROR")
+    print("\n".join(table(headers, rows, numbers=(4, 5))))
+    if not running:
+        raise typer.Exit(1)

@@ -1,0 +1,75 @@
+"""``/metrics``, ``/livez`` and ``/readyz?verbose``.
+
+``/livez`` says that the process can answer; it never depends on a cluster, or a cluster's outage would
+restart the one who should record it. ``/readyz`` says that every cluster has been listed once and the disk
+takes what is received. Binds to loopback unless told otherwise; no Event's text is ever in an answer.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from batcher.telemetry import METRICS, Sample
+
+
+class Health(NamedTuple):
+    """Whether it is ready, and each condition by its name: empty when it holds, else why not."""
+
+    conditions: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every condition holds."""
+        return not any(self.conditions.values())
+
+
+class _Samples(Collector):
+    def __init__(self, samples: Callable[[], Iterable[Sample]]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:  # type: ignore[explicit-override]  # typing.override: 3.12
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for name, metric in METRICS.items():
+            family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            families[name] = family(name, metric.meaning, labels=metric.labels)
+        for sample in self._samples():
+            families[sample.name].add_metric(list(sample.labels), sample.value)
+        yield from families.values()
+
+
+@asynccontextmanager
+async def serving(
+    address: str, port: int, *, samples: Callable[[], Iterable[Sample]], health: Callable[[], Health]
+) -> AsyncIterator[int]:
+    """Answer on ``address:port`` (0: a free one, which is yielded) until the block ends."""
+    registry = CollectorRegistry()
+    registry.register(_Samples(samples))
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        now = health()
+        lines = [f"[{'-' if why else '+'}]{name} {why or 'ok'}" for name, why in now.conditions.items()]
+        text = "\n".join([*lines, "ready" if now.ready else "not ready"]) if "verbose" in request.query else ""
+        return web.Response(text=f"{text or ('ok' if now.ready else 'not ready')}\n", status=200 if now.ready else 503)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address, port)
+        await site.start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

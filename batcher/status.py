@@ -1,0 +1,112 @@
+"""What a running service says of itself: one record, for ``batcher status``, metrics and health alike.
+
+The service leaves it in the data directory every few seconds, so that it can be asked without a port. It is
+never read back by the service: losing it loses nothing.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from batcher.errors import DataDirError
+from batcher.telemetry import Sample
+
+_FILE = "status.json"
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    """A source cluster: its watch now, and what came of it so far."""
+
+    name: str
+    watch: str
+    """starting, listing, connected, waiting (to try again) or stopped."""
+    uid: str
+    last_event_at: datetime | None
+    last_contact_at: datetime | None
+    restarts: int
+    lists: int
+    last_error: str
+    events: int
+    occurrences: int
+    warnings: int
+    lag_ms: int
+    """From happening to receipt, mean of the newest batch."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The service at a moment."""
+
+    at: datetime
+    pid: int
+    interval_seconds: float
+    """How often this record is renewed."""
+    batch: int
+    totals: dict[str, int]
+    open_summaries: int
+    pending_writes: int
+    identities: int
+    spool_bytes: int
+    spool_trouble: str
+    archive_trouble: str
+    publish_trouble: str
+    clusters: list[ClusterStatus]
+    stopped: bool = False
+    """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
+
+
+def write_status(data_dir: Path, status: Status) -> None:
+    """Leave ``status`` in ``data_dir``, whole; not synced, for it is out of date in seconds."""
+    temporary = data_dir / f"{_FILE}.tmp"
+    temporary.write_bytes(msgspec.json.encode(status))
+    temporary.replace(data_dir / _FILE)
+
+
+def read_status(data_dir: Path) -> Status:
+    """Return what the service left last. Raises :class:`DataDirError` if none did."""
+    try:
+        return msgspec.json.decode((data_dir / _FILE).read_bytes(), type=Status)
+    except (OSError, msgspec.DecodeError):
+        message = f"{data_dir}: no service has been here; start one with: batcher run --config FILE"
+        raise DataDirError(message) from None
+
+
+def is_running(status: Status, now: datetime) -> bool:
+    """Return whether the service has renewed its record as it should have by ``now``."""
+    return not status.stopped and (now - status.at).total_seconds() < max(10.0, 3 * status.interval_seconds)
+
+
+def samples(status: Status) -> Iterator[Sample]:
+    """Yield every metric of ``status``."""
+    totals = status.totals
+    for fate in ("revisions", "repeats", "ignored", "quarantined"):
+        yield Sample("batcher_lines", totals[fate], (fate,))
+    for end in ("published", "dead_lettered", "archived"):
+        yield Sample("batcher_summaries_ended", totals[end], (end,))
+    yield Sample("batcher_occurrences", totals["occurrences"])
+    yield Sample("batcher_summaries_opened", totals["opened"])
+    yield Sample("batcher_writes", totals["writes"])
+    yield Sample("batcher_gaps", totals["gaps"])
+    yield Sample("batcher_batches", status.batch)
+    yield Sample("batcher_summaries_open", status.open_summaries)
+    yield Sample("batcher_writes_pending", status.pending_writes)
+    yield Sample("batcher_identities_seen", status.identities)
+    yield Sample("batcher_spool_bytes", status.spool_bytes)
+    yield Sample("batcher_spool_blocked", bool(status.spool_trouble))
+    yield Sample("batcher_archive_away", bool(status.archive_trouble))
+    for cluster in status.clusters:
+        yield from _cluster_samples(cluster)
+
+
+def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
+    labels = (cluster.name,)
+    yield Sample("batcher_cluster_connected", cluster.watch == "connected", labels)
+    yield Sample("batcher_cluster_events", cluster.events, labels)
+    yield Sample("batcher_cluster_restarts", cluster.restarts, labels)
+    yield Sample("batcher_cluster_lists", cluster.lists, labels)
+    yield Sample("batcher_cluster_lag_seconds", cluster.lag_ms / 1000, labels)
+    if cluster.last_contact_at:
+        yield Sample("batcher_cluster_last_contact_seconds", cluster.last_contact_at.timestamp(), labels)
+    if cluster.last_event_at:
+        yield Sample("batcher_cluster_last_event_seconds", cluster.last_event_at.timestamp(), labels)

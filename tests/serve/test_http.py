@@ -1,0 +1,42 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from batcher.serve import Health, serving
+from batcher.telemetry import Sample
+
+Ask = Callable[[str], Awaitable[tuple[int, str]]]
+CONDITIONS = {"spool": "", "clusters": ""}
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Ask]:
+    async def get(path: str) -> tuple[int, str]:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
+            return response.status, await response.text()
+
+    samples = [Sample("batcher_lines", 7, ("revisions",)), Sample("batcher_cluster_connected", 1, ("us-west1",))]
+    CONDITIONS.update(spool="", clusters="")
+    async with serving("127.0.0.1", 0, samples=lambda: samples, health=lambda: Health(CONDITIONS)) as port:
+        yield get
+
+
+async def test_metrics_are_shown_in_the_text_format_with_their_meaning(ask: Ask) -> None:
+    status, text = await ask("/metrics")
+    assert status == 200
+    assert 'batcher_lines_total{fate="revisions"} 7.0' in text
+    assert 'batcher_cluster_connected{cluster="us-west1"} 1.0' in text
+    assert "# HELP batcher_gaps_total Times that a cluster was out of reach for longer than its event TTL." in text
+
+
+async def test_it_is_alive_whatever_the_clusters_do(ask: Ask) -> None:
+    CONDITIONS["clusters"] = "not heard of yet: us-west1"
+    assert await ask("/livez") == (200, "ok\n")
+
+
+async def test_it_is_ready_when_every_condition_holds_and_says_which_does_not(ask: Ask) -> None:
+    assert await ask("/readyz") == (200, "ok\n")
+    CONDITIONS["clusters"] = "not heard of yet: us-west1"
+    assert await ask("/readyz") == (503, "not ready\n")
+    assert await ask("/readyz?verbose") == (503, "[+]spool ok\n[-]clusters not heard of yet: us-west1\nnot ready\n")

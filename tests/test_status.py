@@ -1,0 +1,51 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from batcher.errors import DataDirError
+from batcher.schema import SUMS
+from batcher.status import ClusterStatus, Status, is_running, read_status, samples, write_status
+from batcher.telemetry import METRICS
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CLUSTER = ClusterStatus(
+    name="us-west1", watch="connected", uid="u", last_event_at=NOW, last_contact_at=NOW, restarts=2, lists=1,
+    last_error="", events=10, occurrences=12, warnings=3, lag_ms=400,
+)  # fmt: skip
+STATUS = Status(
+    at=NOW, pid=1, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5, pending_writes=6,
+    identities=7, spool_bytes=8, spool_trouble="", archive_trouble="away", publish_trouble="", clusters=[CLUSTER],
+)  # fmt: skip
+
+
+def test_a_status_comes_back_as_it_was_left(tmp_path: Path) -> None:
+    write_status(tmp_path, STATUS)
+    assert read_status(tmp_path) == STATUS
+
+
+def test_where_no_service_has_been_the_command_to_start_one_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataDirError, match="batcher run --config FILE"):
+        read_status(tmp_path)
+
+
+def test_a_service_runs_while_it_renews_its_status_and_until_it_says_that_it_stopped() -> None:
+    assert is_running(STATUS, NOW + timedelta(seconds=14))
+    assert not is_running(STATUS, NOW + timedelta(seconds=16))
+    assert not is_running(structs.replace(STATUS, stopped=True), NOW)
+
+
+def test_every_metric_has_samples_with_the_labels_it_declares() -> None:
+    found = list(samples(STATUS))
+    assert {sample.name for sample in found} == set(METRICS)
+    assert {len(sample.labels) - len(METRICS[sample.name].labels) for sample in found} == {0}
+
+
+def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
+    values = {(sample.name, sample.labels): sample.value for sample in samples(STATUS)}
+    assert values["batcher_cluster_connected", ("us-west1",)] == 1
+    assert values["batcher_cluster_lag_seconds", ("us-west1",)] == 0.4
+    assert values["batcher_archive_away", ()] == 1
+    assert values["batcher_spool_blocked", ()] == 0
+    assert values["batcher_lines", ("quarantined",)] == 4
