@@ -14,14 +14,15 @@ import polars as pl
 from batcher import schema
 from batcher.decode import Decoded
 from batcher.schema import OCCURRENCE, SESSION, SLOT
-from batcher.stages.aggregate import fold_slots, fold_summaries, is_closed, is_slot_over, measured, sessions
+from batcher.stages.aggregate import measured, sessions
+from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
 from batcher.stages.render import render
-from batcher.stages.settle import ending, settle
+from batcher.stages.settle import settle
 
 STATE_KEYS: dict[str, tuple[str, ...]] = {
     "seen": OCCURRENCE,
@@ -83,8 +84,9 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
     located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
     owned = regard_owner(located) if rules.owner else located
     parts = _collect(sessions(measured(owned), open_summaries, window=rules.window, longest=rules.longest))
-    slots = _slots(parts, open_slots, now=now, rules=rules)
-    summaries = _summaries(parts, open_summaries, outcomes.lazy(), batch=batch, now=now, rules=rules)
+    slots = carry_slots(parts, open_slots, now=now, window=rules.window, longest=rules.longest)
+    settled = settle(open_summaries, outcomes.lazy())
+    summaries = carry_summaries(parts, settled, outcomes.lazy(), batch=batch, now=now, window=rules.window)
     frames = {
         "rows": rows.group_by("is_new").len(),
         "clusters": _by_cluster(rows).sort("cluster"),
@@ -120,52 +122,6 @@ def _by_cluster(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _archived(located: pl.LazyFrame, batch: int) -> pl.LazyFrame:
     return located.with_columns(batch=pl.lit(batch, pl.Int64)).select(*schema.OCCURRENCES).sort("position")
-
-
-def _slots(parts: pl.LazyFrame, open_slots: pl.LazyFrame, *, now: datetime, rules: Rules) -> pl.LazyFrame:
-    """Touched or finished slots, with ``over`` and whether the state ``held`` them."""
-    touched = fold_slots(parts, open_slots.join(parts, on=SLOT, how="semi"))
-    untouched = open_slots.join(touched, on=SLOT, how="anti")
-    over = is_slot_over(now, rules.window, rules.longest)
-    held = open_slots.select("summary", "slot", held=pl.lit(value=True))
-    return (
-        pl.concat([touched, untouched.filter(over).select(touched.collect_schema().names())])
-        .join(held, on=("summary", "slot"), how="left")
-        .with_columns(pl.col("held").fill_null(value=False), over=over)
-    )
-
-
-def _summaries(
-    parts: pl.LazyFrame,
-    open_summaries: pl.LazyFrame,
-    outcomes: pl.LazyFrame,
-    *,
-    batch: int,
-    now: datetime,
-    rules: Rules,
-) -> pl.LazyFrame:
-    """Summaries that change, with ``is_new`` and ``end`` (null: goes on)."""
-    settled = settle(open_summaries, outcomes)
-    touched = fold_summaries(parts, open_summaries.join(parts, on=SESSION, how="semi"))
-    kept = ("version", "closed", "written_version", "written_at", "resource_version", "writes", "refusal")
-    grown = (
-        touched.join(settled.select("summary", *kept), on="summary", how="left")
-        .with_columns(is_new=pl.col("version").is_null(), version=pl.lit(batch, pl.Int64))
-        .with_columns(
-            pl.col("closed").fill_null(value=False),
-            pl.col("written_version", "writes").fill_null(0),
-            pl.col("refusal").fill_null(""),
-        )
-    )
-    others = settled.join(touched, on="summary", how="anti")
-    told = others.join(outcomes, on="summary", how="semi")
-    closing = others.join(told, on="summary", how="anti").filter(~pl.col("closed") & is_closed(now, rules.window))
-    same = pl.concat([told, closing]).with_columns(is_new=pl.lit(value=False)).select(*schema.OPEN_SUMMARIES, "is_new")
-    return (
-        pl.concat([grown.select(*schema.OPEN_SUMMARIES, "is_new"), same])
-        .with_columns(closed=pl.col("closed") | is_closed(now, rules.window))
-        .with_columns(end=ending())
-    )
 
 
 def _result(

@@ -6,6 +6,7 @@ What cannot be read is moved to quarantine, byte for byte, and never skipped sil
 about tasks or clocks; :mod:`batcher.spool.writer` does the grouping.
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from batcher.errors import DataDirError, Unavailable
 from batcher.spool.frames import Damaged, Frame, Kind, Section, Stream, encode_frame, frames
 from batcher.spool.position import SEGMENT_BYTES, Place
 
-_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @dataclass
@@ -64,24 +65,30 @@ class Log:
         every cursor is given up, on disk too, so that all clusters are listed again.
         """
         found = Recovered(since)
-        segments = self._segments()
-        if since.segment in segments:
-            self._read_cursors_before(since, found)
-        lost = False
-        for number in [n for n in segments if n >= since.segment]:
-            whole = self._scan(Place(number, since.offset if number == since.segment else 0), found)
-            lost = lost or (not whole and number != segments[-1])
+        segments = [number for number in self._segments() if number >= since.segment]
+        lost = not self._read_cursors_before(since, found)
+        cuts: list[tuple[Place, str]] = []
+        for number in segments:
+            what = self._scan(Place(number, since.offset if number == since.segment else 0), found)
+            cuts += [(found.end, what)] if what else []
+            lost = lost or bool(what and number != segments[-1])
+        if lost or cuts:
+            # A plan may end behind the cut: what comes now must not be taken for what it was planned for.
+            found.end = Place(found.end.segment + 1, 0)
         self._end, self._cursors = found.end, found.cursors
-        self._closed_bytes = sum(self._path(n).stat().st_size for n in segments if n != self._end.segment)
-        self._open()
+        self._descriptor = self._open(self._end)
         if lost:
-            self._give_up_cursors(found.last_received_at)
+            self._give_up_cursors(found)
+        for at, what in cuts:  # last, so that a crash before finds the damage again
+            self._cut(at, what, found)
+        self._closed_bytes = sum(self._path(n).stat().st_size for n in self._segments() if n != self._end.segment)
         return found
 
-    def _give_up_cursors(self, received_at: int) -> None:
-        streams = list(self._cursors)
+    def _give_up_cursors(self, found: Recovered) -> None:
+        streams, found.cursors, self._cursors = list(found.cursors), {}, {}
         if streams:
-            self.append([Section(s, "", Kind.CURSOR, "", received_at=received_at) for s in streams])
+            at = found.last_received_at
+            self.append([Section(stream, "", Kind.CURSOR, "", received_at=at) for stream in streams])
 
     def _segments(self) -> list[int]:
         return sorted(int(path.stem) for path in self._directory.glob("*.seg"))
@@ -89,23 +96,32 @@ class Log:
     def _path(self, segment: int) -> Path:
         return self._directory / f"{segment:010d}.seg"
 
-    def _scan(self, start: Place, found: Recovered) -> bool:
-        """Add the frames from ``start`` to the end of its segment; cut what is no frame, and say if any was."""
+    def _scan(self, start: Place, found: Recovered) -> str:
+        """Add the frames from ``start`` to the end of its segment; return what was found that is none."""
         found.end = start
         try:
             for frame in self._frames(start):
                 found.end = Place(start.segment, frame.end)
                 _note(found, frame)
         except Damaged as damage:
-            self._cut(found.end, str(damage), found)
-            return False
-        return True
+            return str(damage)
+        return ""
 
-    def _read_cursors_before(self, since: Place, found: Recovered) -> None:
-        """Cursors of streams that are silent since ``since`` stand earlier in its segment."""
-        for frame in self._frames(Place(since.segment, 0), since.offset):
-            _move_cursors(found.cursors, frame.sections)
-            found.last_received_at = frame.sections[0].received_at
+    def _read_cursors_before(self, since: Place, found: Recovered) -> bool:
+        """Cursors of streams that are silent since ``since`` stand earlier in its segment; say if all are known."""
+        if since.offset == 0:
+            return True
+        what = f"ends before byte {since.offset}, to which batches have read it"
+        try:
+            for frame in self._frames(Place(since.segment, 0), since.offset):
+                _move_cursors(found.cursors, frame.sections)
+                found.last_received_at = frame.sections[0].received_at
+                if frame.end == since.offset:
+                    return True
+        except (Damaged, FileNotFoundError) as error:
+            what = str(error)
+        found.damaged.append(f"{self._path(since.segment).name}: {what}; every cluster is listed again")
+        return False
 
     def _cut(self, at: Place, what: str, found: Recovered) -> None:
         path = self._path(at.segment)
@@ -125,11 +141,13 @@ class Log:
             data = segment.read(-1 if stop is None else stop - start.offset)
         return frames(data, start.offset)
 
-    def _open(self) -> None:
-        path = self._path(self._end.segment)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.fsync(self._descriptor)
+    def _open(self, place: Place) -> int:
+        path = self._path(place.segment)
+        with _unavailable(f"opening {path}"):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.fsync(descriptor)
         disk.sync_directory(self._directory)
+        return descriptor
 
     def append(self, sections: Sequence[Section]) -> FrameEnd:
         """Write ``sections`` as one frame and return when it is on disk.
@@ -138,33 +156,34 @@ class Log:
         :class:`DataDirError` when a sync failed: what the disk holds is unknown, and the process must end.
         """
         if self._end.offset >= self._segment_bytes:
-            self._rotate(sections[0].received_at)
+            self._rotate()
+        if self._end.offset == 0:
+            self._repeat_cursors(sections[0].received_at)
         self._write(encode_frame(sections, self._compressor))
         moved = dict(self._cursors)  # another thread may be reading them
         _move_cursors(moved, sections)
         self._cursors = moved
         return FrameEnd(self._end, sum(s.lines for s in sections), sections[0].received_at)
 
-    def _rotate(self, received_at: int) -> None:
+    def _rotate(self) -> None:
+        following = Place(self._end.segment + 1, 0)
+        descriptor = self._open(following)
         os.close(self._descriptor)
+        self._descriptor = descriptor
         self._closed_bytes += self._end.offset
-        self._end = Place(self._end.segment + 1, 0)
-        self._open()
-        repeated = [
-            Section(stream, "", Kind.CURSOR, cursor, received_at=received_at)
-            for stream, cursor in self._cursors.items()
-        ]
+        self._end = following
+
+    def _repeat_cursors(self, received_at: int) -> None:
+        repeated = [Section(s, "", Kind.CURSOR, c, received_at=received_at) for s, c in self._cursors.items()]
         if repeated:
             self._write(encode_frame(repeated, self._compressor))
 
     def _write(self, data: bytes) -> None:
         try:
-            disk.write_all(self._descriptor, data)
-        except OSError as error:
+            with _unavailable(f"writing {self._path(self._end.segment)}"):
+                disk.write_all(self._descriptor, data)
+        except (Unavailable, OSError):
             os.ftruncate(self._descriptor, self._end.offset)
-            if error.errno in _PASSING:
-                message = f"spool: {error.strerror} while writing {self._path(self._end.segment)}"
-                raise Unavailable(message) from error
             raise
         try:
             os.fdatasync(self._descriptor)
@@ -217,6 +236,18 @@ class Log:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextlib.contextmanager
+def _unavailable(doing: str) -> Iterator[None]:
+    """Tell an error that can pass from one that cannot."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _PASSING:
+            raise
+        message = f"spool: {error.strerror} while {doing}"
+        raise Unavailable(message) from error
 
 
 def _note(found: Recovered, frame: Frame) -> None:
