@@ -145,7 +145,7 @@ def test_a_garbled_token_file_is_still_a_header(tmp_path: Path, content: bytes, 
 
 
 def test_a_certificate_authority_that_is_none_is_an_error_of_the_world() -> None:
-    with pytest.raises(OSError, match="NO_START_LINE"):
+    with pytest.raises(OSError, match="no start line"):
         Access("https://127.0.0.1", ca_data="garbage").tls()
 
 

@@ -17,12 +17,15 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from batcher import disk
 from batcher.batch.records import Commit, Plan, Snapshot, decode_snapshot, encode_snapshot
 from batcher.errors import DataDirError
+
+T = TypeVar("T")
 
 FORMAT = 1
 SNAPSHOTS_KEPT = 2
@@ -104,7 +107,7 @@ class DataDirectory:
 
     def read_rules(self, digest: str) -> bytes:
         """Return the rules kept under ``digest``."""
-        return (self._configs / f"{digest}.json").read_bytes()
+        return _read(self._configs / f"{digest}.json")
 
     def write_plan(self, plan: Plan) -> None:
         """Make ``plan`` durable."""
@@ -123,12 +126,12 @@ class DataDirectory:
     def plan_after(self, batch: int) -> Plan | None:
         """Return the plan of the batch after ``batch``, if there is one without a commit."""
         path = self._batch(batch + 1) / "plan.json"
-        return msgspec.json.decode(path.read_bytes(), type=Plan) if path.exists() else None
+        return _decoded(path, Plan) if path.exists() else None
 
     def commits_after(self, batch: int) -> Iterator[Commit]:
         """Yield the commits after ``batch``, in order, as far as there is no gap."""
         while (path := self._batch(batch + 1) / "commit.json").exists():
-            yield msgspec.json.decode(path.read_bytes(), type=Commit)
+            yield _decoded(path, Commit)
             batch += 1
 
     def oldest_commit(self) -> int:
@@ -137,7 +140,7 @@ class DataDirectory:
 
     def read_changes(self, commit: Commit) -> bytes:
         """Return the changes of ``commit``; raise :class:`DataDirError` if they are not those committed."""
-        data = (self._batch(commit.batch) / "changes").read_bytes()
+        data = _read(self._batch(commit.batch) / "changes")
         if disk.digest(data) != commit.changes:
             message = f"{self._batch(commit.batch) / 'changes'}: its bytes differ from the digest in commit.json"
             raise DataDirError(message)
@@ -172,3 +175,19 @@ class DataDirectory:
 
     def _batch(self, batch: int) -> Path:
         return self._batches / f"{batch:012d}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path}: {error.strerror}; restore it from a backup, or start with another --data-dir"
+        raise DataDirError(message) from None
+
+
+def _decoded(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(_read(path), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"{path}: {error}; restore it from a backup, or start with another --data-dir"
+        raise DataDirError(message) from None

@@ -25,6 +25,7 @@ from batcher.batch.records import (
 )
 from batcher.clock import from_micros
 from batcher.decode import decode
+from batcher.errors import DataDirError
 from batcher.pipeline import Result, Rules, State, advance, empty_state, run
 from batcher.schema import SUMS, Columns
 from batcher.spool import Section
@@ -50,8 +51,11 @@ class Work(NamedTuple):
 class Batches:
     """The state as of the last commit. One owner: it is not safe to run two batches at once."""
 
-    def __init__(self, directory: DataDirectory, read: Reader, rules: Rules) -> None:
+    def __init__(
+        self, directory: DataDirectory, read: Reader, rules: Rules, *, snapshot_every: int = SNAPSHOT_EVERY
+    ) -> None:
         """Use ``directory``, whose lock is held, and ``read`` the spool from it; plan with ``rules``."""
+        self._snapshot_every = snapshot_every
         self._directory = directory
         self._read = read
         self._owner = directory.id
@@ -127,7 +131,7 @@ class Batches:
         )
 
     def _maybe_snapshot(self) -> None:
-        if self.last.batch - self._snapshot_batch >= SNAPSHOT_EVERY:
+        if self.last.batch - self._snapshot_batch >= self._snapshot_every:
             self._directory.write_snapshot(Snapshot(self.last, self.state))
             self._snapshot_batch = self.last.batch
 
@@ -160,24 +164,37 @@ def _add(so_far: dict[str, dict[str, int]], batch: dict[str, dict[str, int]]) ->
 
 
 def latest(directory: DataDirectory) -> tuple[Commit, State]:
-    """Return the last commit and the state after it; a reader may call this while a service runs."""
+    """Return the last commit and the state after it; a reader may call this while a service runs.
+
+    Raises :class:`DataDirError` if they are lost: starting from nothing would number batches as others were.
+    """
     snapshot = directory.newest_snapshot()
     last, state = snapshot or (NOTHING, empty_state())
     for commit in directory.commits_after(last.batch):
         state = advance(state, decode_changes(directory.read_changes(commit)))
         last = commit
+    if directory.oldest_commit() > last.batch + 1:
+        message = f"{directory.root}: no snapshot is whole, and batch {last.batch + 1} is gone; restore from a backup"
+        raise DataDirError(message)
     return last, state
 
 
 def staged_paths(directory: DataDirectory) -> dict[str, list[Path]]:
-    """Return the staged files of committed batches that are still here, by table; for readers."""
+    """Return the staged files of committed batches that are still here, by table; for readers.
+
+    Quarantined lines stay when the commits that name them are retired, so their files are looked for.
+    """
     first = max(directory.oldest_commit() - 1, 0)
     paths: dict[str, list[Path]] = {table: [] for table in DATED_BY}
+    last = first
     for commit in directory.commits_after(first):
-        for file in commit.files:
+        last = commit.batch
+        for file in _archived(commit):
             path = directory.staged / file.table / file.name
             if path.exists():
                 paths[file.table].append(path)
+    quarantine = sorted((directory.staged / "quarantine").glob("date=*/*.parquet"))
+    paths["quarantine"] = [path for path in quarantine if int(path.stem.rpartition("-")[2]) <= last]
     return paths
 
 

@@ -106,6 +106,9 @@ def encode_frame(sections: Sequence[Section], compressor: zstandard.ZstdCompress
 def decode_payload(payload: bytes) -> list[Section]:
     """Return the sections of a payload whose CRC has been checked; raise :class:`Damaged` otherwise."""
     try:
+        if zstandard.frame_content_size(payload) > LIMIT:
+            message = f"larger than {LIMIT} bytes when decompressed"
+            raise Damaged(message)
         raw = zstandard.ZstdDecompressor().decompress(payload, max_output_size=LIMIT)
         (length,) = _HEADER_LENGTH.unpack_from(raw)
         start = _HEADER_LENGTH.size + length

@@ -72,18 +72,18 @@ def test_noise_is_damage_and_nothing_else(noise: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload",
+    ("payload", "finding"),
     [
-        b"not zstd",
-        COMPRESSOR.compress(b""),
-        COMPRESSOR.compress(b"\x05\x00\x00\x00nope!"),
-        COMPRESSOR.compress(b"\x01\x00\x00\x00\x05"),
-        COMPRESSOR.compress(bytes(257 * 1024 * 1024)),
+        (b"not zstd", "content size"),
+        (COMPRESSOR.compress(b""), "requires a buffer of at least 4 bytes"),
+        (COMPRESSOR.compress(b"\x01\x00\x00\x00\x92"), "truncated"),
+        (COMPRESSOR.compress(b"\x01\x00\x00\x00\x05"), "Expected `array`"),
+        (COMPRESSOR.compress(bytes(257 * 1024 * 1024)), "larger than 268435456 bytes when decompressed"),
     ],
     ids=["no-zstd", "empty", "no-msgpack", "no-list", "bomb"],
 )
-def test_a_payload_whose_checksum_is_right_can_still_be_damaged(payload: bytes) -> None:
-    with pytest.raises(Damaged):
+def test_a_payload_whose_checksum_is_right_can_still_be_damaged(payload: bytes, finding: str) -> None:
+    with pytest.raises(Damaged, match=finding):
         decode_payload(payload)
 
 

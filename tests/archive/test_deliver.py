@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from batcher.archive import Deliverer, check_owner, scan
+from batcher.batch.process import staged_paths
+from batcher.errors import ArchiveError, UsageError
+from batcher.staging import StagedFile
+from tests.history import History, history
+from tests.sections import event, watched
+
+
+def play(h: History, *batches: int) -> None:
+    for n in batches:
+        h.batch(watched(event("a", n, count=n), event(f"b{n}", n + 500, minute=n)), minute=n)
+
+
+def deliverer(h: History, root: Path) -> Deliverer:
+    return Deliverer(root, h.directory.staged, h.directory.id)
+
+
+def delivered(root: Path) -> list[tuple[int, str]]:
+    """Batch and Pod of each row of ``occurrences`` that the archive has, sorted."""
+    rows = scan(root, "occurrences").select("batch", "regarding_name").collect().rows()
+    return sorted((batch, name) for batch, name in rows)
+
+
+TWO_BATCHES = [(1, "a"), (1, "b1"), (2, "a"), (2, "b2")]
+
+
+def test_what_was_staged_is_in_the_archive(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1, 2)
+        through = deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)
+    assert (through["occurrences"], through["batches"], through["dead_letters"]) == (2, 2, 0)
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
+def test_any_delta_reader_sees_the_rows_and_their_date(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1, 2)
+        deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)
+    rows = pl.from_arrow(DeltaTable(tmp_path / "archive" / "occurrences").to_pyarrow_table())
+    assert isinstance(rows, pl.DataFrame)
+    assert rows["date"].to_list() == ["2026-11-23"] * 4
+    assert sorted(rows["grew"]) == [1, 1, 1, 1]
+
+
+def test_delivering_twice_adds_nothing(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1, 2)
+        one = deliverer(h, tmp_path / "archive")
+        through = one.deliver(h.batches.undelivered)
+        assert one.deliver(h.batches.undelivered) == through
+        assert deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered) == through
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+    assert DeltaTable(tmp_path / "archive" / "occurrences").version() == 1
+
+
+def test_a_crash_between_delivering_and_forgetting_adds_nothing(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1)
+        deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)
+    with history(tmp_path / "data") as h:
+        play(h, 2)
+        assert {file.batch for file in h.batches.undelivered} == {1, 2}
+        h.batches.delivered(deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered))
+        assert h.batches.undelivered == []
+        assert list(h.directory.staged.rglob("*.parquet")) == []
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
+def test_a_crash_after_forgetting_asks_for_no_file_again(tmp_path: Path) -> None:
+    for n in (1, 2):
+        with history(tmp_path / "data") as h:
+            play(h, n)
+            h.batches.delivered(deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered))
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
+class DyingDeliverer(Deliverer):
+    """Dies when it has registered the files of one table."""
+
+    def _deliver(self, name: str, files: list[StagedFile]) -> int:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        super()._deliver(name, files)
+        raise KeyboardInterrupt
+
+
+def test_a_crash_between_two_tables_is_made_up_for(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1, 2)
+        dying = DyingDeliverer(tmp_path / "archive", h.directory.staged, h.directory.id)
+        with pytest.raises(KeyboardInterrupt):
+            dying.deliver(h.batches.undelivered)
+        assert delivered(tmp_path / "archive") == TWO_BATCHES
+        assert deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)["batches"] == 2
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+    assert scan(tmp_path / "archive", "batches").collect()["batch"].to_list() == [1, 2]
+
+
+def test_an_archive_that_is_away_costs_nothing_and_gets_everything_later(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1)
+        one = deliverer(h, tmp_path / "archive")
+        (tmp_path / "archive").touch()
+        with pytest.raises(ArchiveError, match=r"archive .*/archive: ") as caught:
+            one.deliver(h.batches.undelivered)
+        assert "\n" not in str(caught.value)
+        (tmp_path / "archive").unlink()
+        play(h, 2)
+        h.batches.delivered(one.deliver(h.batches.undelivered))
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
+def test_a_staged_file_that_is_gone_is_an_error_and_no_table_gets_a_hole(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1, 2)
+        for path in staged_paths(h.directory)["occurrences"][:1]:
+            path.unlink()
+        with pytest.raises(ArchiveError, match="No such file or directory"):
+            deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)
+    assert delivered(tmp_path / "archive") == []
+
+
+def test_an_archive_of_another_data_directory_is_refused(tmp_path: Path) -> None:
+    check_owner(tmp_path / "archive", "0123456789abcdef")
+    check_owner(tmp_path / "archive", "0123456789abcdef")
+    with pytest.raises(UsageError, match=r"belongs to another data directory \(id 0123456789abcdef, this one is fe"):
+        check_owner(tmp_path / "archive", "fedcba9876543210")
+
+
+def test_an_archive_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArchiveError, match=r"archive\.path .*/file/archive: Not a directory"):
+        check_owner(tmp_path / "file" / "archive", "0123456789abcdef")

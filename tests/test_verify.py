@@ -1,0 +1,213 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from batcher.archive import Deliverer
+from batcher.errors import ArchiveError
+from batcher.verify import Check, verify
+from tests.history import History, history
+from tests.sections import event, lines, watched
+
+
+def play(h: History) -> None:
+    """Four batches with one of everything: batch 2 repeats, ignores, quarantines; batch 3 ends a refused summary."""
+    h.batch(watched(event("a", 1, count=3), event("x", 2, namespace="jobs")), minute=0)
+    deleted = b'{"type":"DELETED","object":' + event("a", 9) + b"}"
+    h.batch(watched(event("a", 1, count=3), event("b", 3, count=2)), lines(deleted, b"no JSON"), minute=1)
+    first, second = h.written()
+    refused = [msgspec.structs.replace(first, written=False, refusal="Forbidden"), second]
+    h.batch(minute=20, outcomes=refused)
+    h.batch(watched(event("c", 30)), minute=21)
+
+
+def failed(h: History, archive: Path) -> dict[str, str]:
+    return {check.name: check.detail for check in verify(h.directory, archive) if not check.ok}
+
+
+def staged(h: History, table: str, batch: int) -> Path:
+    (path,) = (h.directory.staged / table).glob(f"*/*-{batch:012d}.parquet")
+    return path
+
+
+def change(h: History, table: str, batch: int, by: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    path = staged(h, table, batch)
+    by(pl.read_parquet(path, hive_partitioning=False)).write_parquet(path)
+
+
+def set_to(column: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    return lambda frame: frame.with_columns(pl.lit(value).cast(frame.schema[column]).alias(column))
+
+
+def without_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.clear()
+
+
+def doubled(frame: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([frame, frame])
+
+
+def test_the_play_has_one_of_everything(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        totals = h.batches.last.totals
+    expected = {
+        "received": 7, "revisions": 4, "repeats": 1, "ignored": 1, "quarantined": 1, "occurrences": 7, "kept": 3,
+        "unmapped": 1, "opened": 4, "published": 1, "dead_lettered": 1, "archived": 1, "slots": 3,
+    }  # fmt: skip
+    assert {name: totals[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("deliveries", [(), (1,), (4,), (2, 4)], ids=["staged", "first", "delivered", "twice"])
+def test_every_sum_holds_whatever_is_delivered(tmp_path: Path, deliveries: tuple[int, ...]) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        for through in deliveries:
+            files = [file for file in h.batches.undelivered if file.batch <= through]
+            h.batches.delivered(Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(files))
+        checks = verify(h.directory, tmp_path / "archive")
+    assert [check for check in checks if not check.ok] == []
+    assert len({check.name for check in checks}) == len(checks) >= 13
+
+
+def test_every_sum_holds_after_retirement(tmp_path: Path) -> None:
+    with history(tmp_path / "data", snapshot_every=1) as h:
+        play(h)
+        h.batches.delivered(
+            Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
+        )
+        h.batches.retire()
+        assert h.directory.oldest_commit() == 3
+        assert failed(h, tmp_path / "archive") == {}
+
+
+def test_an_empty_directory_proves_nothing_wrong(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        assert failed(h, tmp_path / "archive") == {}
+
+
+Tamper = Callable[[History], None]
+
+TAMPERED: dict[str, tuple[str, str, Tamper]] = {
+    "batch gone": (
+        "batches 1 to 4 are archived once",
+        "batch 3 is missing",
+        lambda h: staged(h, "batches", 3).unlink(),
+    ),
+    "batch twice": ("batches 1 to 4 are archived once", "twice", lambda h: change(h, "batches", 2, doubled)),
+    "line lost": (
+        "received = revisions + repeats + ignored + quarantined",
+        "batch 2: received is 5",
+        lambda h: change(h, "batches", 2, set_to("received", 5)),
+    ),
+    "verdict lost": (
+        "revisions = kept + unmapped",
+        "batch 1: revisions is 2",
+        lambda h: change(h, "batches", 1, set_to("kept", 0)),
+    ),
+    "row lost": (
+        "revisions = rows of occurrences",
+        "batch 2: 1 said, 0 found",
+        lambda h: change(h, "occurrences", 2, without_rows),
+    ),
+    "count changed": (
+        "occurrences = sum of grew",
+        "batch 2: 2 said, 9 found",
+        lambda h: change(h, "occurrences", 2, set_to("grew", 9)),
+    ),
+    "verdict changed": (
+        "kept = rows with verdict kept",
+        "batch 2: 1 said, 0 found",
+        lambda h: change(h, "occurrences", 2, set_to("verdict", "unmapped")),
+    ),
+    "other verdict changed": (
+        "unmapped = rows with verdict unmapped",
+        "batch 1: 1 said, 0 found",
+        lambda h: change(h, "occurrences", 1, set_to("verdict", "kept")),
+    ),
+    "revision twice": (
+        "each revision once",
+        "batch 1: 2 revisions are there twice",
+        lambda h: change(h, "occurrences", 1, doubled),
+    ),
+    "quarantine lost": (
+        "quarantined = quarantined lines",
+        "batch 2: 1 said, 0 found",
+        lambda h: change(h, "quarantine", 2, without_rows),
+    ),
+    "slot lost": (
+        "slots = rows of summaries",
+        "batch 3: 3 said, 0 found",
+        lambda h: change(h, "summaries", 3, without_rows),
+    ),
+    "dead letter lost": (
+        "dead_lettered = dead letters",
+        "batch 3: 1 said, 0 found",
+        lambda h: staged(h, "dead_letters", 3).unlink(),
+    ),
+    "totals changed": (
+        "totals of the last commit = sums of all batches",
+        "writes: 1 said, 5 found",
+        lambda h: change(h, "batches", 3, set_to("writes", 5)),
+    ),
+    "end lost": (
+        "summaries opened = published + dead-lettered + archived + open",
+        "4 opened, 2 ended, 1 open",
+        lambda h: change(h, "batches", 3, set_to("published", 0)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "detail", "tamper"), TAMPERED.values(), ids=TAMPERED)
+def test_a_sum_that_fails_is_named_with_its_first_batch(
+    tmp_path: Path, check: str, detail: str, tamper: Tamper
+) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        tamper(h)
+        found = failed(h, tmp_path / "archive")
+    assert detail in found[check]
+
+
+def test_each_check_is_seen_to_fail(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        names = {check.name for check in verify(h.directory, tmp_path / "archive")}
+    assert names - {"gaps = rows of gaps"} == {check for check, _, _ in TAMPERED.values()}
+
+
+def test_delivered_rows_are_checked_like_staged_ones(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        h.batches.delivered(
+            Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
+        )
+        (path,) = (tmp_path / "archive" / "occurrences").glob("*/*-000000000002.parquet")
+        pl.read_parquet(path, hive_partitioning=False).clear().write_parquet(path)
+        found = failed(h, tmp_path / "archive")
+    assert found["revisions = rows of occurrences"] == "batch 2: 1 said, 0 found"
+
+
+def test_a_delivered_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        h.batches.delivered(
+            Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
+        )
+        (path,) = (tmp_path / "archive" / "occurrences").glob("*/*-000000000002.parquet")
+        path.unlink()
+        with pytest.raises(ArchiveError, match="000000000002"):
+            verify(h.directory, tmp_path / "archive")
+
+
+def test_a_batch_that_is_planned_and_staged_but_not_committed_is_no_part_of_the_proof(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        (tmp_path / "data" / "batches" / "000000000004" / "commit.json").unlink()
+        assert failed(h, tmp_path / "archive") == {}
+
+
+def test_a_check_is_plain_data() -> None:
+    assert msgspec.json.encode(Check("sum", ok=True, detail="")) == b'["sum",true,""]'
