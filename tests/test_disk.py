@@ -78,5 +78,6 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
             pass
         holder.kill()
         holder.wait()
+    (tmp_path / "lock").write_text("a longer text than a process id\n")
     with disk.lock(tmp_path / "lock"):
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"

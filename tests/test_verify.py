@@ -209,5 +209,13 @@ def test_a_batch_that_is_planned_and_staged_but_not_committed_is_no_part_of_the_
         assert failed(h, tmp_path / "archive") == {}
 
 
+def test_what_was_delivered_since_the_last_commit_was_read_is_no_part_of_the_proof(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
+        (tmp_path / "data" / "batches" / "000000000004" / "commit.json").unlink()
+        assert failed(h, tmp_path / "archive") == {}
+
+
 def test_a_check_is_plain_data() -> None:
     assert msgspec.json.encode(Check("sum", ok=True, detail="")) == b'["sum",true,""]'

@@ -34,7 +34,7 @@ from batcher.stages.settle import OUTCOMES
 from batcher.staging import DATED_BY, DELIVERED, StagedFile, stage
 
 SNAPSHOT_EVERY = 240
-"""Batches between snapshots: 20 minutes at 5 s. A restart applies at most so many changes."""
+"""Batches between snapshots at most: 20 minutes at 5 s. A restart applies at most so many changes."""
 
 Reader = Callable[[Place, Place], Iterator[tuple[Place, list[Section]]]]
 """Reads a range of the spool, as :meth:`batcher.spool.log.Log.read` does."""
@@ -60,7 +60,7 @@ class Batches:
         self._read = read
         self._owner = directory.id
         self._encoded_rules = msgspec.json.encode(rules)
-        self._snapshot_batch = 0
+        self._snapshotted = NOTHING
         self.last = NOTHING
         self.state: State = empty_state()
         self.undelivered: list[StagedFile] = []
@@ -73,7 +73,7 @@ class Batches:
     def load(self) -> None:
         """Bring back the state of the last commit: the newest whole snapshot and the changes after it."""
         snapshot = self._directory.newest_snapshot()
-        self._snapshot_batch = snapshot.commit.batch if snapshot else 0
+        self._snapshotted = snapshot.commit if snapshot else NOTHING
         self.last, self.state = latest(self._directory)
         first = max(self._directory.oldest_commit() - 1, 0)
         self.undelivered = [file for commit in self._directory.commits_after(first) for file in _archived(commit)]
@@ -131,9 +131,11 @@ class Batches:
         )
 
     def _maybe_snapshot(self) -> None:
-        if self.last.batch - self._snapshot_batch >= self._snapshot_every:
+        """Every so many batches, and with every segment: a spool at its bound must not wait for batches to come."""
+        many = self.last.batch - self._snapshotted.batch >= self._snapshot_every
+        if many or self.last.end[0] > self._snapshotted.end[0]:
             self._directory.write_snapshot(Snapshot(self.last, self.state))
-            self._snapshot_batch = self.last.batch
+            self._snapshotted = self.last
 
     def delivered(self, through: dict[str, int]) -> None:
         """Forget the staged files of each table up to the batch that the archive has, and what covers them."""
@@ -145,7 +147,7 @@ class Batches:
     def retire(self) -> Place:
         """Delete what the older snapshot and the archive cover; return the place before which the spool may go."""
         covered = self._directory.oldest_snapshot_batch()
-        waiting = min((file.batch for file in self.undelivered if file.table != "quarantine"), default=covered + 1)
+        waiting = min((file.batch for file in self.undelivered), default=covered + 1)
         through = min(covered, waiting - 1)
         oldest = next(self._directory.commits_after(through - 1), None) if through else None
         if oldest is None:

@@ -1,6 +1,7 @@
 """Summaries into workspaces: what to send, what an answer means, and when to try again."""
 
-from batcher.publish.publisher import Publisher, Requests
+from batcher.publish.exchange import Requests
+from batcher.publish.publisher import Publisher
 from batcher.publish.writes import Outcome, Result, Write
 
 __all__ = ["Outcome", "Publisher", "Requests", "Result", "Write"]

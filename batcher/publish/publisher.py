@@ -1,9 +1,8 @@
 """Write the newest totals of summaries into their workspaces, until they are there.
 
-Level-triggered: what waits is one newest version a summary, never a queue of changes. One request in flight
-a summary. Created by POST; updated by PUT with the resourceVersion of the last outcome; after a conflict or
-an unknown end the object is read first, because a late unconditional PUT would bring old totals back. One
-worker a workspace, so that a slow or refused one delays no other.
+Level-triggered: what waits is one newest version a summary, never a queue of changes. One worker a
+workspace that has something to be told, and one request in flight a worker, so that a slow or refusing
+workspace delays no other. How a write is brought to the server is in :mod:`batcher.publish.exchange`.
 
 Never writes outside the allowed workspaces, and keeps nothing on disk: what was in flight in a crash is
 written again from committed state, and finds itself there.
@@ -12,40 +11,25 @@ written again from committed state, and finds itself there.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
-from urllib.parse import quote
-
-import aiohttp
-import msgspec
 
 from batcher.clock import Now, to_micros
 from batcher.errors import Unavailable
-from batcher.publish.answers import Answer, Meaning, classify
+from batcher.publish.addresses import has_address
+from batcher.publish.answers import LONGEST_ASKED, Answer, Meaning
+from batcher.publish.exchange import Requests, bring
+from batcher.publish.waiting import Entry, Waiting
 from batcher.publish.writes import Outcome, Result, Write
 
-REQUEST_SECONDS = 30.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds that a workspace is left alone after it could not answer, doubling: 0.5, 1, 2 ... 30."""
+SECOND_CHANCES = (60.0, 300.0, 1800.0)
+"""Seconds until a write is tried again that was refused for something that people change: 36 minutes in all."""
 REMEMBERED = 200_000
 """Summaries whose last outcome is remembered, so that what is not in the state yet is not sent again."""
-
-
-class Requests(Protocol):
-    """What the publisher needs of a connection."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Send one request. Raises :class:`Unavailable` when no answer came."""
-        ...
+DRAIN_SECONDS = 20.0
+"""Less than the 30 s that Kubernetes gives a process between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +40,7 @@ class Status:
     written: int
     refused: int
     last_error: str
-
-
-class _Queue:
-    """What waits for one workspace, oldest first, newest version each."""
-
-    def __init__(self) -> None:
-        self.waiting: OrderedDict[str, Write] = OrderedDict()
-        self.in_flight: Write | None = None
-        self.news = asyncio.Event()
-
-    def put(self, write: Write) -> None:
-        current = self.in_flight
-        if current and current.summary == write.summary and current.version >= write.version:
-            return
-        waiting = self.waiting.get(write.summary)
-        if waiting is None or waiting.version <= write.version:
-            self.waiting[write.summary] = write
-        self.news.set()
-
-    def __len__(self) -> int:
-        return len(self.waiting) + (self.in_flight is not None)
+    """Why a workspace is not told what waits for it; empty when all are."""
 
 
 class Publisher:
@@ -90,33 +54,59 @@ class Publisher:
         self._now = now
         self._allowed = allowed
         self._max_pending = max_pending
-        self._queues: dict[str, _Queue] = {}
+        self._workspaces: dict[str, Waiting] = {}
+        self._without_worker: list[str] = []
         self._outcomes: list[Outcome] = []
-        self._versions: OrderedDict[str, tuple[int, str | None]] = OrderedDict()
-        self._new_queue = asyncio.Event()
-        self._idle = asyncio.Condition()
+        self._told: OrderedDict[str, tuple[int, str | None]] = OrderedDict()
+        self._work_is_there = asyncio.Event()
+        self._something_ended = asyncio.Event()
         self._written = self._refused = 0
-        self._last_error = ""
 
     def offer(self, writes: Iterable[Write]) -> None:
-        """Take ``writes`` to be sent; a newer version replaces one that waits. Never blocks."""
+        """Take ``writes`` to be sent; a newer version replaces one that waits. Never blocks.
+
+        What there is no room for is not taken: it stays in committed state, to be offered again. When all
+        the room is used, a workspace with less takes from the one with most.
+        """
+        room = self._max_pending - self._pending
         for write in writes:
             if self._handled(write):
                 continue
-            if not self._allowed(write.workspace):
-                self._end(write, Result.REFUSED, None, "WorkspaceNotAllowed")
-            elif self.status.pending < self._max_pending:
-                self._queue(write.workspace).put(write)
+            if refusal := self._refusal(write):
+                self._end(write, Result.REFUSED, None, refusal)
+            elif room > 0 or self._makes_room(write):
+                room -= self._waiting(write.workspace).put(write)
 
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
-        return self._versions.get(write.summary, (-1, None))[0] >= write.version
+        return self._told.get(write.summary, (-1, None))[0] >= write.version
 
-    def _queue(self, workspace: str) -> _Queue:
-        if workspace not in self._queues:
-            self._queues[workspace] = _Queue()
-            self._new_queue.set()
-        return self._queues[workspace]
+    def _refusal(self, write: Write) -> str:
+        """Why ``write`` is not to be sent at all; empty: it may be."""
+        if not self._allowed(write.workspace):
+            return "WorkspaceNotAllowed"
+        return "" if has_address(write) else "NoAddress"
+
+    def _makes_room(self, write: Write) -> bool:
+        """Whether there is room after all: for a newer version, or taken from the workspace with most."""
+        ours = self._workspaces.get(write.workspace)
+        if ours and ours.holds(write.summary):
+            return True
+        largest = max(self._workspaces.values(), key=len, default=None)
+        if largest is None or len(largest) <= (len(ours) if ours else 0) + 1:
+            return False
+        return largest.give_up_newest()
+
+    @property
+    def _pending(self) -> int:
+        return sum(len(waiting) for waiting in self._workspaces.values())
+
+    def _waiting(self, workspace: str) -> Waiting:
+        if workspace not in self._workspaces:
+            self._workspaces[workspace] = Waiting()
+            self._without_worker.append(workspace)
+            self._work_is_there.set()
+        return self._workspaces[workspace]
 
     def take_outcomes(self) -> list[Outcome]:
         """Return the outcomes since the last call, and forget them."""
@@ -126,124 +116,83 @@ class Publisher:
     @property
     def status(self) -> Status:
         """The publisher at this moment."""
-        pending = sum(len(queue) for queue in self._queues.values())
-        return Status(pending, self._written, self._refused, self._last_error)
+        trouble = next((waiting.trouble for waiting in self._workspaces.values() if waiting.trouble), "")
+        return Status(self._pending, self._written, self._refused, trouble)
 
     async def run(self) -> None:
-        """Write for ever: one worker a workspace."""
-        started: set[str] = set()
+        """Write for ever: one worker a workspace, for as long as it has something to be told."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for workspace in set(self._queues) - started:
-                    started.add(workspace)
-                    group.create_task(self._work(self._queues[workspace]))
-                await self._new_queue.wait()
-                self._new_queue.clear()
+                await self._work_is_there.wait()
+                self._work_is_there.clear()
+                fresh, self._without_worker = self._without_worker, []
+                for workspace in fresh:
+                    group.create_task(self._work(workspace))
 
-    async def drain(self) -> None:
-        """Return when nothing waits or is in flight, or every workspace that has something refuses or is away."""
-        async with self._idle:
-            await self._idle.wait_for(lambda: not self.status.pending)
+    async def drain(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Return whether all that could be written was: at once when it is, at the latest after ``seconds``.
 
-    async def _work(self, queue: _Queue) -> None:
+        A write that was refused for something that people change is not waited for, because its next try is
+        a minute or more away. A workspace that is away is waited for until ``seconds`` have passed. What is
+        left stays in committed state and is offered again, by the next batch or the next process.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._can_go_on():
+                    self._something_ended.clear()
+                    await self._something_ended.wait()
+        return not self._can_go_on()
+
+    def _can_go_on(self) -> bool:
+        return any(waiting.can_go_on for waiting in self._workspaces.values())
+
+    async def _work(self, workspace: str) -> None:
+        """Tell ``workspace`` what waits for it, one at a time, until nothing is left."""
+        waiting = self._workspaces[workspace]
         failures = 0
-        while True:
-            while not queue.waiting:
-                queue.news.clear()
-                await queue.news.wait()
-            _, write = queue.waiting.popitem(last=False)
-            queue.in_flight = write
-            pause = await self._send(write, failures)
-            queue.in_flight = None
-            failures = failures + 1 if pause else 0
-            if pause:
-                queue.waiting.setdefault(write.summary, write)
-            async with self._idle:
-                self._idle.notify_all()
-            if pause:
-                await asyncio.sleep(pause)
+        while entry := await waiting.take():
+            answer, version = await self._try(entry.write)
+            self._judge(waiting, entry, answer, version)
+            self._something_ended.set()
+            if answer.meaning in {Meaning.LATER, Meaning.READ_FIRST}:
+                backoff = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 16))
+                failures += 1
+                await asyncio.sleep(answer.after or backoff)
+            else:
+                failures = 0
+        del self._workspaces[workspace]
 
-    async def _send(self, write: Write, failures: int) -> float:
-        """Try once. Return 0 when the write has ended, else the seconds to wait before the next."""
+    async def _try(self, write: Write) -> tuple[Answer, str | None]:
+        """Try once; whatever goes wrong is no answer, for one bad answer must not end the service."""
+        remembered = self._told.get(write.summary, (-1, None))[1]
         try:
-            answer, version = await self._write(write)
+            return await bring(self._connection, write, remembered or write.resource_version)
         except Unavailable as error:
-            answer, version = Answer(Meaning.LATER, "NoAnswer"), None
-            self._last_error = str(error)
-        backoff = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**failures)
+            after = None if error.retry_after is None else min(LONGEST_ASKED, error.retry_after)
+            return Answer(Meaning.LATER, str(error), after), None
+        except Exception as error:  # noqa: BLE001  see above
+            return Answer(Meaning.LATER, f"{type(error).__name__}: {error}"), None
+
+    def _judge(self, waiting: Waiting, entry: Entry, answer: Answer, version: str | None) -> None:
+        """Let the write in flight end, or wait for its next try."""
+        waiting.trouble = "" if answer.meaning is Meaning.WRITTEN else f"{entry.write.workspace}: {answer.reason}"
         if answer.meaning is Meaning.WRITTEN:
-            self._end(write, Result.WRITTEN, version, "")
-            return 0
-        if answer.meaning in {Meaning.NEVER, Meaning.CAUSE_MAY_PASS}:
-            self._end(write, Result.REFUSED, None, answer.reason)
-            return 0
-        return answer.after or backoff
-
-    async def _write(self, write: Write) -> tuple[Answer, str | None]:
-        known = write.resource_version or self._versions.get(write.summary, (-1, None))[1]
-        answer, found = await self._put(write, known) if known else await self._post(write)
-        if answer.meaning is not Meaning.READ_FIRST:
-            return answer, found
-        answer, current = await self._get(write)
-        if answer.meaning is not Meaning.WRITTEN or current is None:
-            return answer, None
-        version: str = current["metadata"]["resourceVersion"]
-        if _occurrences(current) >= _occurrences(write.event) and _same_object(current, write.event):
-            return answer, version
-        return await self._put(write, version)
-
-    async def _post(self, write: Write) -> tuple[Answer, str | None]:
-        return await self._request("POST", _collection(write), write.event)
-
-    async def _put(self, write: Write, version: str) -> tuple[Answer, str | None]:
-        event = {**write.event, "metadata": {**write.event["metadata"], "resourceVersion": version}}
-        return await self._request("PUT", _object(write), event)
-
-    async def _request(self, method: str, path: str, event: dict[str, Any]) -> tuple[Answer, str | None]:
-        async with self._answer(method, path, msgspec.json.encode(event)) as (answer, body):
-            version = body["metadata"]["resourceVersion"] if answer.meaning is Meaning.WRITTEN else None
-            return answer, version
-
-    async def _get(self, write: Write) -> tuple[Answer, dict[str, Any] | None]:
-        async with self._answer("GET", _object(write), None) as (answer, body):
-            return answer, body if answer.meaning is Meaning.WRITTEN else None
-
-    @contextlib.asynccontextmanager
-    async def _answer(self, method: str, path: str, body: bytes | None) -> AsyncIterator[tuple[Answer, Any]]:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        async with self._connection.request(method, path, body=body, timeout=timeout) as response:
-            content = await response.read()
-            try:
-                decoded = msgspec.json.decode(content)
-            except msgspec.DecodeError:
-                decoded = None
-            answer = classify(response.status, decoded, response.headers.get("Retry-After"))
-            yield answer, decoded
+            self._end(entry.write, Result.WRITTEN, version, "")
+            waiting.end()
+        elif answer.meaning in {Meaning.LATER, Meaning.READ_FIRST}:
+            waiting.again(entry)
+        elif answer.meaning is Meaning.CAUSE_MAY_PASS and entry.refusals < len(SECOND_CHANCES):
+            waiting.park(entry, asyncio.get_running_loop().time() + SECOND_CHANCES[entry.refusals])
+        else:
+            self._end(entry.write, Result.REFUSED, None, answer.reason)
+            waiting.end()
 
     def _end(self, write: Write, result: Result, version: str | None, reason: str) -> None:
-        self._versions[write.summary] = (write.version, version)
-        self._versions.move_to_end(write.summary)
-        if len(self._versions) > REMEMBERED:
-            self._versions.popitem(last=False)
+        self._told[write.summary] = (write.version, version)
+        self._told.move_to_end(write.summary)
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
         self._written += result is Result.WRITTEN
         self._refused += result is Result.REFUSED
         at = to_micros(self._now())
         self._outcomes.append(Outcome(write.summary, write.version, result, version, reason, at))
-
-
-def _collection(write: Write) -> str:
-    return f"/clusters/{quote(write.workspace, safe=':')}/api/v1/namespaces/{quote(write.namespace, safe='')}/events"
-
-
-def _object(write: Write) -> str:
-    return f"{_collection(write)}/{quote(write.name, safe='')}"
-
-
-def _occurrences(event: dict[str, Any]) -> int:
-    text = (event["metadata"].get("annotations") or {}).get("batcher.kcp.io/occurrences", "")
-    return int(text) if text.isdigit() else -1
-
-
-def _same_object(current: dict[str, Any], ours: dict[str, Any]) -> bool:
-    about, wanted = current.get("involvedObject") or {}, ours["involvedObject"]
-    return all(about.get(key) == wanted[key] for key in ("kind", "name"))

@@ -46,17 +46,19 @@ class Waiting:
         """Whether a write of ``summary`` waits here, so that a newer one takes no more room."""
         return summary in self._ready or summary in self._parked
 
-    def put(self, write: Write) -> None:
-        """Take ``write``, unless as new a version is here already."""
+    def put(self, write: Write) -> bool:
+        """Take ``write``, unless as new a version is here already; return whether it takes more room."""
         flying = self._in_flight
         if flying and flying.write.summary == write.summary and flying.write.version >= write.version:
-            return
+            return False
         entry = self._ready.get(write.summary) or self._parked.get(write.summary)
         if entry is None:
             self._ready[write.summary] = Entry(write)
             self._news.set()
-        elif entry.write.version <= write.version:
+            return True
+        if entry.write.version <= write.version:
             entry.write = write
+        return False
 
     async def take(self) -> Entry | None:
         """Return the next write, which is then in flight, when there is one; None when nothing is left."""
@@ -73,34 +75,30 @@ class Waiting:
                     await self._news.wait()
 
     def end(self) -> None:
-        """Forget the write in flight: it has come to its end."""
+        """Forget what was in flight: it has come to its end."""
         self._in_flight = None
 
-    def again(self) -> None:
-        """Put the write in flight, or the newer one of its summary, behind all others."""
-        entry = self._landed()
-        self._ready[entry.write.summary] = entry
+    def again(self, entry: Entry) -> None:
+        """Put what was in flight, or the newer version that came meanwhile, behind all others."""
+        landed = self._landed(entry)
+        self._ready[landed.write.summary] = landed
 
-    def park(self, until: float) -> None:
-        """Let the write in flight, or the newer one of its summary, wait ``until`` then."""
-        entry = self._landed()
-        entry.refusals += 1
-        self._parked[entry.write.summary] = entry
-        heapq.heappush(self._due, (until, entry.write.summary))
+    def park(self, entry: Entry, until: float) -> None:
+        """Let what was in flight, or the newer version that came meanwhile, wait ``until`` then."""
+        landed = self._landed(entry)
+        landed.refusals += 1
+        self._parked[landed.write.summary] = landed
+        heapq.heappush(self._due, (until, landed.write.summary))
 
-    def give_up_newest(self) -> None:
+    def give_up_newest(self) -> bool:
         """Forget the write that came last, to make room: committed state still has it, and offers it again."""
-        if self._ready:
-            self._ready.popitem()
-        elif self._parked:
-            self._parked.popitem()
-            self._due = sorted(due for due in self._due if due[1] in self._parked)
+        given = self._ready or self._parked
+        if given:
+            given.popitem()
+        return bool(given)
 
-    def _landed(self) -> Entry:
-        entry, self._in_flight = self._in_flight, None
-        if entry is None:
-            message = "nothing is in flight"
-            raise LookupError(message)
+    def _landed(self, entry: Entry) -> Entry:
+        self._in_flight = None
         newer = self._ready.pop(entry.write.summary, None)
         return Entry(newer.write if newer else entry.write, entry.refusals)
 
@@ -108,4 +106,6 @@ class Waiting:
         now = asyncio.get_running_loop().time()
         while self._due and self._due[0][0] <= now:
             _, summary = heapq.heappop(self._due)
-            self._ready[summary] = self._parked.pop(summary)
+            entry = self._parked.pop(summary, None)
+            if entry:
+                self._ready[summary] = entry

@@ -25,8 +25,9 @@ class _Object(msgspec.Struct, gc=False):
 
 
 class _Line(msgspec.Struct, gc=False):
-    type: str
-    object: _Object
+    type: str = ""
+    object: _Object | None = None
+    kind: str = ""
 
 
 class Ending(StrEnum):
@@ -72,18 +73,19 @@ def _judge(line: bytes) -> tuple[Ending, str | None]:
         peeked = _peek.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Ending.CORRUPT, None
-    if peeked.type == "ERROR":
+    if peeked.type == "ERROR" or peeked.kind == "Status":
         return Ending.ERROR, None
-    metadata = peeked.object.metadata
+    metadata = peeked.object.metadata if peeked.object else None
     if metadata is None or not metadata.resourceVersion:
         return Ending.CORRUPT, None
     return Ending.NONE, metadata.resourceVersion
 
 
 def error_of(line: bytes) -> tuple[int, str]:
-    """Return (code, reason) of an ERROR line's Status; 0 and "" for what is missing or odd."""
+    """Return (code, reason) of an ERROR line's Status, or of a bare one; 0 and "" for what is missing or odd."""
     try:
-        status = _status.decode(line)["object"]
+        document = _status.decode(line)
+        status = document.get("object", document)
         code, reason = status.get("code"), status.get("reason")
     except (msgspec.DecodeError, TypeError, KeyError, AttributeError):
         return 0, ""

@@ -41,6 +41,8 @@ async def observe(feed: Feed, cursor: Cursor, *, statuses: Statuses, lists: asyn
 
 def _pause(feed: Feed, error: Exception, failures: int) -> float:
     asked = error.retry_after if isinstance(error, Unavailable) and error.retry_after is not None else 0.0
+    if isinstance(error, Forbidden):
+        asked = LONGEST_PAUSE  # a permission is granted by a person
     most: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (failures - 1))
     return max(asked, feed.rng.uniform(most / 2, most))
 

@@ -174,17 +174,30 @@ async def _refuse(feed: Feed, line: bytes, note: str) -> None:
 async def _whole_lines(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Chunks cut at their last newline; an unfinished line at the end is dropped: it comes again."""
     held = b""
-    minute = asyncio.get_running_loop().time()
-    async for chunk in response.content.iter_any():
-        held += chunk
-        whole, newline, held = held.rpartition(b"\n")
+    async for chunk in _chunks(feed, response):
+        whole, newline, held = (held + chunk).rpartition(b"\n")
         if newline:
             yield whole + newline
         elif len(held) > LONGEST_LINE:
             await _refuse(feed, held, f"longer than {LONGEST_LINE} bytes")
-        if asyncio.get_running_loop().time() - minute > CONTACT_SECONDS:
-            minute = asyncio.get_running_loop().time()
+
+
+async def _chunks(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Bytes as they come; each minute of silence on an open connection is a contact."""
+    while True:
+        minute = asyncio.timeout(CONTACT_SECONDS)
+        try:
+            async with minute:
+                chunk = await response.content.readany()
+        except TimeoutError:
+            if not minute.expired():
+                raise
             await feed.sink.append(feed.section(Kind.CONTACT))
+            feed.told("contact")
+        else:
+            if not chunk:
+                return
+            yield chunk
 
 
 def _raise_for(response: aiohttp.ClientResponse, body: bytes) -> None:

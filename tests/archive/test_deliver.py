@@ -100,6 +100,19 @@ def test_a_crash_between_two_tables_is_made_up_for(tmp_path: Path) -> None:
     assert scan(tmp_path / "archive", "batches").collect()["batch"].to_list() == [1, 2]
 
 
+def test_after_a_failure_of_unknown_outcome_the_archive_is_asked_what_it_has(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        one = deliverer(h, tmp_path / "archive")
+        play(h, 1)
+        one.deliver(h.batches.undelivered)
+        play(h, 2)
+        deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)  # what the answer did not come back for
+        with pytest.raises(ArchiveError):
+            one.deliver(h.batches.undelivered)
+        assert one.deliver(h.batches.undelivered)["occurrences"] == 2
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
 def test_an_archive_that_is_away_costs_nothing_and_gets_everything_later(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         play(h, 1)

@@ -10,6 +10,7 @@ from batcher.batch.process import latest, staged_paths
 from batcher.batch.records import Snapshot
 from batcher.errors import DataDirError
 from batcher.pipeline import State
+from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import START, Place
 from tests.history import History, history
 from tests.sections import event, lines, watched
@@ -114,6 +115,18 @@ def test_totals_are_the_sums_so_far(tmp_path: Path) -> None:
     assert h.batches.last.clusters["us-west1"]["occurrences"] == 8
 
 
+def test_the_totals_of_a_cluster_go_on_and_its_lag_is_the_newest(tmp_path: Path) -> None:
+    eu = Section(Stream("uid-eu", "events"), "eu-1", Kind.LISTED, None, 1, event("e", 1, type="Normal") + b"\n")
+    with history(tmp_path / "data") as h:
+        for minute in (1, 3):
+            h.batch(watched(event("a", minute)), minute=minute)
+        commit = h.batch(eu, minute=4)
+    assert commit.clusters == {
+        "us-west1": {"events": 2, "occurrences": 1, "warnings": 1, "lag_ms": 180_000},
+        "eu-1": {"events": 1, "occurrences": 1, "warnings": 0, "lag_ms": 0},
+    }
+
+
 def test_a_batch_without_lines_moves_the_time_on(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         play(h, 1, 1)
@@ -159,17 +172,29 @@ def retired(h: History) -> Place:
 
 
 def test_retirement_keeps_what_the_older_snapshot_and_its_changes_need(tmp_path: Path) -> None:
-    with history(tmp_path / "data", snapshot_every=3, segment_bytes=500) as h:
+    with history(tmp_path / "data", snapshot_every=3) as h:
         commits = play(h, 1, 8)
         assert retired(h) == Place(*commits[2].end)
         state, last = h.batches.state, h.batches.last
         assert min(path.name for path in (tmp_path / "data" / "batches").iterdir()) == "000000000003"
-        assert min(h.directory.spool.iterdir()).stem == f"{commits[2].end[0]:010d}"
     newest = tmp_path / "data" / "snapshots" / "000000000006"
     newest.write_bytes(newest.read_bytes()[:-1])
-    with history(tmp_path / "data", snapshot_every=3, segment_bytes=500) as h:
+    with history(tmp_path / "data", snapshot_every=3) as h:
         assert h.batches.last == last
         assert_same_state(h.batches.state, state)
+        assert play(h, 9, 9)[0].batch == 9
+
+
+def test_a_spool_of_many_segments_is_retired_however_rare_snapshots_are(tmp_path: Path) -> None:
+    with history(tmp_path / "data", segment_bytes=300, snapshot_every=1000) as h:
+        commits = play(h, 1, 8)
+        assert commits[-1].end[0] - commits[0].end[0] > 3
+        place = retired(h)
+        left = [int(path.stem) for path in h.directory.spool.iterdir()]
+        assert min(left) == place.segment > commits[0].end[0]
+        assert len(left) <= 3
+    with history(tmp_path / "data") as h:
+        assert h.batches.last == commits[-1]
         assert play(h, 9, 9)[0].batch == 9
 
 
@@ -182,6 +207,14 @@ def test_nothing_is_retired_that_is_not_delivered_or_not_covered_by_two_snapshot
         assert h.directory.oldest_commit() == 3
         h.batches.retire()
         assert h.directory.oldest_commit() == 3
+
+
+def test_what_is_delivered_stays_until_the_older_snapshot_covers_it(tmp_path: Path) -> None:
+    with history(tmp_path / "data", snapshot_every=2) as h:
+        commits = play(h, 1, 5)
+        h.batches.delivered(dict.fromkeys(staged_paths(h.directory), 4))
+        assert h.batches.retire() == Place(*commits[1].end)
+        assert h.directory.oldest_commit() == 2
 
 
 def test_with_no_whole_snapshot_left_nothing_starts_again_from_1(tmp_path: Path) -> None:
@@ -209,6 +242,8 @@ def test_quarantined_lines_stay_though_their_batch_is_retired(tmp_path: Path) ->
         play(h, 1, 6)
         retired(h)
         assert h.directory.oldest_commit() > 1
+        quarantine = h.directory.staged / "quarantine" / "date=2026-11-23"
+        (quarantine / "0123456789abcdef-000000000008.parquet").write_bytes(b"staged, and not committed")
         assert [path.name for path in staged_paths(h.directory)["quarantine"]] == [
             "0123456789abcdef-000000000001.parquet"
         ]
