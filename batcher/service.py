@@ -38,6 +38,9 @@ from batcher.status import ClusterStatus, Status, samples, write_status
 from batcher.watch import ClusterSpec, Fleet
 from batcher.watch import ClusterStatus as WatchStatus
 
+SEGMENTS_AT_LEAST = 8
+"""Into so many segments the spool's bound is cut, because only a whole segment can be retired."""
+
 log = structlog.get_logger("batcher")
 
 
@@ -306,7 +309,9 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
     specs = [_spec(cluster) for cluster in settings.clusters]
     kcp = _kcp_connection(settings)
     directory = DataDirectory(settings.data_dir)
-    with directory.owned(), contextlib.closing(Log(directory.spool, directory.quarantine)) as spool:
+    segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
+    raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
+    with directory.owned(), contextlib.closing(raw) as spool:
         check_owner(root, directory.id)
         directory.write_archive(root)
         batches = Batches(directory, spool.read, rules_of(settings))
@@ -315,6 +320,8 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
         for sentence in recovered.damaged:
             log.error("spool damaged", found=sentence)
         batches.finish()
+        # A clock that jumped back while the process was down must not date a line before a batch's now.
+        recovered.last_received_at = max(recovered.last_received_at, batches.last.now)
         writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
         patterns = [workspace.path for workspace in settings.kcp.workspaces]
         edges = Edges(

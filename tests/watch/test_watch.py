@@ -166,7 +166,8 @@ async def test_13_a_reset_in_the_middle_of_a_line_loses_and_doubles_nothing(tmp_
 
 
 @pytest.mark.parametrize(
-    "line", [b"<html>bad gateway</html>\n", b'{"type":"ADDED","object":{"metadata":{"name":"x"}}}\n', b'{"type":"ADDED"\n',
+    "line",
+    [b"<html>bad gateway</html>\n", b'{"type":"ADDED","object":{"metadata":{"name":"x"}}}\n', b'{"type":"ADDED"\n',
      b"\xff\xfe\n"],
     ids=["html", "no-version", "cut", "not-utf8"],
 )  # fmt: skip

@@ -1,0 +1,92 @@
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+from batcher import schema
+from batcher.stages.deduplicate import deduplicate, forgotten, remember
+from tests.stages.rows import at, frame
+
+COLUMNS: schema.Columns = {
+    "position": pl.Int64, "received_at": schema.TIME, "identity_high": pl.UInt64, "identity_low": pl.UInt64,
+    "resource_version": pl.Int64, "count": pl.Int64, "created_at": schema.TIME, "first_at": schema.TIME,
+    "last_at": schema.TIME,
+}  # fmt: skip
+HOUR = timedelta(hours=1)
+
+
+def grown(versions: list[tuple[int, int]], seen: list[dict[str, Any]] | None = None, **fields: Any) -> list[int]:
+    """What each (resourceVersion, count) of one identity adds, in the order of delivery."""
+    rows = [{"position": p, "resource_version": v, "count": c, **fields} for p, (v, c) in enumerate(versions)]
+    known = frame(schema.SEEN, seen or [])
+    found: list[int] = deduplicate(frame(COLUMNS, rows), known, event_ttl=HOUR).collect()["grew"].to_list()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("versions", "grew"),
+    [
+        ([(1, 1)], [1]),
+        ([(1, 3)], [3]),
+        ([(1, 1), (2, 50)], [1, 49]),
+        ([(1, 5), (1, 5), (1, 5)], [5, 0, 0]),
+        ([(2, 5), (1, 4)], [5, 0]),
+        ([(1, 5), (2, 3), (3, 6)], [5, 0, 1]),
+        ([(5, 5), (3, 9), (6, 9)], [5, 0, 4]),
+    ],
+    ids=[
+        "new",
+        "first-seen-late",
+        "in-place",
+        "repeats",
+        "older-version",
+        "count-falls",
+        "an-older-version-counts-not",
+    ],
+)
+def test_a_revision_adds_what_its_cumulative_count_grew_by(versions: list[tuple[int, int]], grew: list[int]) -> None:
+    assert grown(versions) == grew
+
+
+def test_what_the_state_has_seen_adds_nothing_again() -> None:
+    seen = [{"resource_version": 7, "count": 10}]
+    assert grown([(7, 10), (8, 12)], seen) == [0, 2]
+
+
+def test_an_expired_event_that_is_created_again_with_its_old_count_adds_one() -> None:
+    assert grown([(1, 50), (2, 52)], created_at=at(60), first_at=at(0)) == [1, 2]
+    assert grown([(1, 50)], created_at=at(59), first_at=at(0)) == [50]
+
+
+def test_a_known_event_that_is_created_again_adds_its_growth() -> None:
+    seen = [{"resource_version": 7, "count": 50}]
+    assert grown([(8, 51)], seen, created_at=at(90), first_at=at(0)) == [1]
+
+
+def test_the_order_of_the_rows_does_not_matter_only_their_position() -> None:
+    rows = [{"position": p, "resource_version": p + 1, "count": 2 * p + 1} for p in range(5)]
+    there = deduplicate(frame(COLUMNS, rows), frame(schema.SEEN, []), event_ttl=HOUR).collect()
+    back = deduplicate(frame(COLUMNS, rows[::-1]), frame(schema.SEEN, []), event_ttl=HOUR).collect()
+    assert there.equals(back)
+
+
+def test_growth_is_dated_from_the_first_time_only_when_all_of_it_was_counted() -> None:
+    rows = [{"position": p, "resource_version": p + 1, "count": p + 1, "first_at": at(0), "last_at": at(p)}
+            for p in range(2)]  # fmt: skip
+    found = deduplicate(frame(COLUMNS, rows), frame(schema.SEEN, []), event_ttl=HOUR).collect()
+    assert found["since_at"].to_list() == [at(0), at(1)]
+
+
+def test_the_largest_version_and_count_are_remembered() -> None:
+    rows = [{"position": p, "resource_version": v, "count": c, "received_at": at(p)} for p, (v, c) in
+            enumerate([(3, 3), (9, 8), (4, 99)])]  # fmt: skip
+    known = frame(schema.SEEN, [{"resource_version": 1, "count": 1}])
+    (row,) = remember(deduplicate(frame(COLUMNS, rows), known, event_ttl=HOUR)).collect().to_dicts()
+    assert (row["resource_version"], row["count"], row["touched_at"]) == (9, 8, at(2))
+
+
+def test_an_identity_is_forgotten_after_two_ttls_of_silence() -> None:
+    seen = frame(schema.SEEN, [{"identity_low": 1, "touched_at": at(0)}, {"identity_low": 2, "touched_at": at(1)}])
+    gone = forgotten(seen, now=at(120.5), event_ttl=HOUR).collect()
+    assert gone["identity_low"].to_list() == [1]

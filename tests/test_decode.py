@@ -1,0 +1,141 @@
+"""Every way that a delivered line can be counted, ignored or kept in quarantine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batcher.decode import decode
+from batcher.schema import LINES
+from batcher.spool import Kind, Section, Stream
+from batcher.spool.position import Place
+from batcher.telemetry import Ignored
+
+DUMP = Path(__file__).parent / "real-events" / "k3s-default.json"
+RECEIVED = 1_700_000_000_000_000
+
+
+def line(kind: str = "ADDED", **fields: Any) -> bytes:
+    metadata = {"name": "e", "namespace": "web", "uid": "u", "resourceVersion": "7"} | fields.pop("metadata", {})
+    return json.dumps({"type": kind, "object": {"metadata": metadata, **fields}}).encode()
+
+
+def spooled(*lines: bytes, kind: Kind = Kind.WATCHED, note: str = "", resource: str = "events") -> Any:
+    body = b"".join(one + b"\n" for one in lines)
+    section = Section(Stream("c1", resource), "us-west1", kind, None, len(lines), body, note, RECEIVED)
+    return decode([(Place(3, 4096), [section])])
+
+
+def test_a_line_becomes_a_row_with_its_place_in_the_spool() -> None:
+    found = spooled(line("DELETED"), line(reason="BackOff", count=3, source={"component": "kubelet"}))
+    (row,) = found.lines.to_dicts()
+    assert found.lines.schema == LINES
+    assert row["position"] == (3 << 42) | (4096 << 16) | 1
+    assert (row["cluster_uid"], row["cluster"], row["delivered"]) == ("c1", "us-west1", "ADDED")
+    assert (row["reason"], row["count"], row["resource_version"], row["reporting_controller"]) == (
+        "BackOff", 3, 7, "kubelet",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("raw", "cause"),
+    [
+        (b"<html>", "not-json"),
+        (b"", "not-json"),
+        (b'{"type":"ADDED","object":{"metadata":{"name":"\xff"}}}', "not-json"),
+        (b'{"type":"ADDED","object":{"metadata":{"name":"\\ud800","uid":"u"}}}', "not-json"),
+        (b'{"type":"ADDED","object":{"metadata":{},"x":' + b"[" * 100_000, "not-json"),
+        (b"[]", "wrong-shape"),
+        (line(count=2**70), "wrong-shape"),
+        (line(count=1.5), "wrong-shape"),
+        (line(message=None), "wrong-shape"),
+        (line(metadata={"labels": {"a": 1}}), "wrong-shape"),
+        (line(metadata={"uid": ""}), "no-uid"),
+        (line(metadata={"name": ""}), "no-name"),
+        (line(metadata={"resourceVersion": "abc"}), "bad-resource-version"),
+        (line(metadata={"resourceVersion": "-1"}), "bad-resource-version"),
+        (line(metadata={"resourceVersion": str(2**63)}), "bad-resource-version"),
+        (line(metadata={"resourceVersion": "٣"}), "bad-resource-version"),
+    ],
+)
+def test_a_line_that_cannot_be_counted_is_kept_with_its_cause_and_harms_no_other(raw: bytes, cause: str) -> None:
+    found = spooled(line(), raw, line())
+    assert len(found.lines) == 2
+    (bad,) = found.quarantined.to_dicts()
+    assert (bad["cause"], bad["line"]) == (cause, raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (line("DELETED"), Ignored.DELETED),
+        (b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}', Ignored.BOOKMARK),
+        (line("SURPRISE"), Ignored.UNKNOWN_TYPE),
+        (line(metadata={"labels": {"batcher.kcp.io/kind": "summary"}}), Ignored.OWN),
+    ],
+)
+def test_a_line_that_is_no_happening_is_ignored_and_counted(raw: bytes, why: Ignored) -> None:
+    found = spooled(raw)
+    assert {name: number for name, number in found.ignored.items() if number} == {why: 1}
+    assert (len(found.lines), len(found.quarantined)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"eventTime": None, "firstTimestamp": None, "lastTimestamp": None},
+        {"series": {"count": 5, "lastObservedTime": "2026-11-23T12:00:00.000001Z"}},
+        {"message": "nul \x00 and \u202e and \x1b[2J"},
+        {"firstTimestamp": "0001-01-01T00:00:00Z", "lastTimestamp": "9999-12-31T23:59:59Z"},
+        {"firstTimestamp": "yesterday"},
+        {"newField": {"deep": [1, {"er": None}]}},
+        {"count": -5},
+        {"count": 2**63 - 1},
+        {"related": {"kind": "Pod", "name": "p"}},
+    ],
+)
+def test_odd_events_are_rows_like_any_other(fields: dict[str, Any]) -> None:
+    assert len(spooled(line(**fields)).lines) == 1
+
+
+def test_what_the_watcher_refused_keeps_the_watchers_word() -> None:
+    (bad,) = spooled(b"x", kind=Kind.REFUSED, note="longer than 4194304 bytes").quarantined.to_dicts()
+    assert (bad["cause"], bad["line"]) == ("longer than 4194304 bytes", b"x")
+
+
+def test_listed_items_are_bare_objects() -> None:
+    raw = json.dumps({"metadata": {"name": "e", "uid": "u", "resourceVersion": "1"}}).encode()
+    assert spooled(raw, kind=Kind.LISTED).lines["delivered"].to_list() == ["LISTED"]
+
+
+def test_other_resources_are_not_events() -> None:
+    found = spooled(line(), resource="namespaces")
+    assert (len(found.lines), len(found.contacts)) == (0, 0)
+
+
+def test_every_section_of_events_is_a_contact_but_a_repeated_cursor() -> None:
+    assert len(spooled(kind=Kind.CONTACT).contacts) == 1
+    assert len(spooled(kind=Kind.CURSOR).contacts) == 0
+
+
+def test_the_identity_is_the_name_and_first_time_and_not_the_uid() -> None:
+    first = {"firstTimestamp": "2026-11-23T12:00:00Z"}
+    rows = spooled(
+        line(**first),
+        line(metadata={"uid": "another"}, **first),
+        line(firstTimestamp="2026-11-23T12:00:01Z"),
+        line(eventTime="2026-11-23T12:00:00Z"),
+        line(metadata={"uid": "x"}),
+        line(metadata={"uid": "y"}),
+    ).lines
+    identities = [tuple(row) for row in rows.select("identity_high", "identity_low").rows()]
+    assert identities[0] == identities[1] == identities[3]
+    assert len(set(identities)) == 4
+
+
+def test_a_real_dump_decodes_whole() -> None:
+    items = [json.dumps(item).encode() for item in json.loads(DUMP.read_text(encoding="utf-8"))["items"]]
+    found = spooled(*items, kind=Kind.LISTED)
+    assert (len(found.lines), len(found.quarantined), sum(found.ignored.values())) == (56, 0, 0)
+    assert found.lines["count"].fill_null(1).sum() == 99
