@@ -7,10 +7,11 @@ they rotate, and say which file is wrong. Tokens never appear in a repr, a log l
 
 import base64
 import contextlib
+import functools
 import os
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,10 @@ def _as_file(content: Path | bytes) -> Any:
 class Connection:
     """One API server, and the session to it."""
 
-    def __init__(self, name: str, access: Access) -> None:
-        """Talk to the server of ``access``; ``name`` is for messages."""
+    def __init__(self, name: str, access: Access, read: Callable[[], Access] | None = None) -> None:
+        """Talk to the server of ``access``; ``name`` is for messages, ``read`` reads the access anew."""
         self.name = name
+        self._read = read
         self.server = access.server.rstrip("/")
         self._access = access
         self._session: aiohttp.ClientSession | None = None
@@ -140,7 +142,13 @@ class Connection:
         return self._session
 
     async def reload(self) -> None:
-        """Read every credential again, with a new session: certificates are part of it."""
+        """Read every credential again, with a new session: certificates are part of it.
+
+        A kubeconfig that cannot be read now, because it is being written, leaves the access as it is.
+        """
+        if self._read:
+            with contextlib.suppress(ConfigError):
+                self._access = self._read()
         await self.close()
 
     async def close(self) -> None:
@@ -158,10 +166,11 @@ def connect(
     Nothing is sent. Raises :class:`ConfigError` naming the file and what to do.
     """
     if in_cluster:
-        return Connection(name, _in_cluster())
+        return Connection(name, _in_cluster(), _in_cluster)
     if kubeconfig is None:
         raise ConfigError([f"{name}: neither kubeconfig nor inCluster is given"])
-    return Connection(name, read_kubeconfig(kubeconfig, context))
+    read = functools.partial(read_kubeconfig, kubeconfig, context)
+    return Connection(name, read(), read)
 
 
 def _in_cluster() -> Access:

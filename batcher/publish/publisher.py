@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from batcher.clock import Now, to_micros
 from batcher.errors import Unavailable
 from batcher.publish.addresses import has_address
-from batcher.publish.answers import LONGEST_ASKED, Answer, Meaning
+from batcher.publish.answers import Answer, Meaning
 from batcher.publish.exchange import Requests, bring
 from batcher.publish.waiting import Entry, Waiting
 from batcher.publish.writes import Outcome, Result, Write
@@ -47,13 +47,23 @@ class Publisher:
     """Writes summaries; what became of them is taken with :meth:`take_outcomes`."""
 
     def __init__(
-        self, connection: Requests, *, now: Now, allowed: Callable[[str], bool], max_pending: int = 100_000
+        self,
+        connection: Requests,
+        *,
+        now: Now,
+        allowed: Callable[[str], bool],
+        max_pending: int = 100_000,
+        remembered: int = REMEMBERED,
     ) -> None:
-        """Write over ``connection`` to workspaces that are ``allowed``; hold at most ``max_pending``."""
+        """Write over ``connection`` to workspaces that are ``allowed``; hold at most ``max_pending`` writes.
+
+        The last outcomes of ``remembered`` summaries are kept until the process ends.
+        """
         self._connection = connection
         self._now = now
         self._allowed = allowed
         self._max_pending = max_pending
+        self._remembered = remembered
         self._workspaces: dict[str, Waiting] = {}
         self._without_worker: list[str] = []
         self._outcomes: list[Outcome] = []
@@ -92,10 +102,11 @@ class Publisher:
         ours = self._workspaces.get(write.workspace)
         if ours and ours.holds(write.summary):
             return True
-        largest = max(self._workspaces.values(), key=len, default=None)
-        if largest is None or len(largest) <= (len(ours) if ours else 0) + 1:
+        largest = max(self._workspaces.values(), key=len)
+        if len(largest) <= (len(ours) if ours else 0) + 1:
             return False
-        return largest.give_up_newest()
+        largest.give_up_newest()
+        return True
 
     @property
     def _pending(self) -> int:
@@ -168,8 +179,7 @@ class Publisher:
         try:
             return await bring(self._connection, write, remembered or write.resource_version)
         except Unavailable as error:
-            after = None if error.retry_after is None else min(LONGEST_ASKED, error.retry_after)
-            return Answer(Meaning.LATER, str(error), after), None
+            return Answer(Meaning.LATER, str(error)), None
         except Exception as error:  # noqa: BLE001  see above
             return Answer(Meaning.LATER, f"{type(error).__name__}: {error}"), None
 
@@ -190,7 +200,7 @@ class Publisher:
     def _end(self, write: Write, result: Result, version: str | None, reason: str) -> None:
         self._told[write.summary] = (write.version, version)
         self._told.move_to_end(write.summary)
-        if len(self._told) > REMEMBERED:
+        if len(self._told) > self._remembered:
             self._told.popitem(last=False)
         self._written += result is Result.WRITTEN
         self._refused += result is Result.REFUSED

@@ -90,12 +90,9 @@ class Waiting:
         self._parked[landed.write.summary] = landed
         heapq.heappush(self._due, (until, landed.write.summary))
 
-    def give_up_newest(self) -> bool:
+    def give_up_newest(self) -> None:
         """Forget the write that came last, to make room: committed state still has it, and offers it again."""
-        given = self._ready or self._parked
-        if given:
-            given.popitem()
-        return bool(given)
+        (self._ready or self._parked).popitem()
 
     def _landed(self, entry: Entry) -> Entry:
         self._in_flight = None

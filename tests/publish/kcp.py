@@ -119,7 +119,8 @@ class Kcp:
             return Answered(200, msgspec.json.encode(current)) if current else _no(404, "NotFound")
         if method == "POST" and current:
             return _no(409, "AlreadyExists")
-        if current and event["metadata"].get("resourceVersion") != current["metadata"]["resourceVersion"]:
+        given = event["metadata"].get("resourceVersion")
+        if current and given and given != current["metadata"]["resourceVersion"]:
             return _no(409, "Conflict")
         return Answered(200 if current else 201, msgspec.json.encode(self._store(where, event)))
 
@@ -194,10 +195,14 @@ def write(
 
 @asynccontextmanager
 async def publishing(
-    kcp: Kcp, *, allowed: Callable[[str], bool] = lambda _: True, max_pending: int = 100_000
+    kcp: Kcp,
+    *,
+    allowed: Callable[[str], bool] = lambda _: True,
+    max_pending: int = 100_000,
+    remembered: int = 1000,
 ) -> AsyncIterator[Publisher]:
     """Run a publisher against ``kcp`` until the block ends; then it forgets everything."""
-    publisher = Publisher(kcp, now=lambda: NOW, allowed=allowed, max_pending=max_pending)
+    publisher = Publisher(kcp, now=lambda: NOW, allowed=allowed, max_pending=max_pending, remembered=remembered)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(publisher.run())
         yield publisher

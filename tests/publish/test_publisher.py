@@ -182,15 +182,27 @@ async def test_a_burst_of_503_backs_off_doubling_to_30_s_and_recovers() -> None:
 
 
 @in_virtual_time
-async def test_an_hour_away_costs_at_most_two_requests_a_minute_and_a_workspace() -> None:
+async def test_a_success_ends_the_backing_off() -> None:
+    kcp = Kcp()
+    kcp.faults.extend([AWAY, AWAY, None, AWAY])
+    async with publishing(kcp) as publisher:
+        publisher.offer([write("web.1"), write("web.2")])
+        await publisher.drain()
+    assert kcp.times("") == [0, 0.5, 1.5, 1.5, 2.0]
+
+
+@in_virtual_time
+async def test_a_day_away_costs_at_most_two_requests_a_minute_and_then_one_a_summary() -> None:
     kcp = Kcp(lasting={"": AWAY})
     async with publishing(kcp) as publisher:
         publisher.offer(write(f"web.{n}") for n in range(1000))
-        await asyncio.sleep(3600)
-        assert len(kcp.asked) < 126
+        await asyncio.sleep(86_400)
+        assert len(kcp.asked) <= 2_886
         kcp.lasting.clear()
+        kcp.asked.clear()
         assert await publisher.drain(60)
         assert len(ends(publisher)) == 1000
+    assert kcp.sent() == [("POST", None)] * 1000
 
 
 @pytest.mark.parametrize(("retry_after", "second"), [("7", 7.0), ("0", 0.5), ("86400", 300.0), ("soon", 0.5)])
@@ -279,6 +291,21 @@ async def test_a_cause_that_passed_ends_in_a_write_of_the_newest_version() -> No
 
 
 @in_virtual_time
+async def test_a_version_that_came_during_the_refusal_waits_with_it() -> None:
+    kcp = Kcp(lasting={"": FORBIDDEN}, latency=1.0)
+    async with publishing(kcp) as publisher:
+        publisher.offer([write(total=1)])
+        await asyncio.sleep(0.5)
+        publisher.offer([write(total=2)])
+        await asyncio.sleep(30)
+        assert kcp.times("") == [0]
+        kcp.lasting.clear()
+        await asyncio.sleep(60)
+        assert ends(publisher) == [written(version=2)]
+    assert kcp.times("") == [0, 61]
+
+
+@in_virtual_time
 async def test_a_refused_summary_delays_no_other_of_its_workspace() -> None:
     kcp = Kcp(lasting={"/absent/": Fault(404, "NotFound")}, latency=0.01)
     async with publishing(kcp) as publisher:
@@ -313,16 +340,23 @@ def test_a_success_that_is_no_event_is_tried_again(content: bytes) -> None:
     scenario()
 
 
+class Broken(Kcp):
+    """Fails in a way that no connection should."""
+
+    def _fault(self, path: str) -> Fault | None:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        if "/poison/" in path:
+            message = "a bug"
+            raise RuntimeError(message)
+        return super()._fault(path)
+
+
 @in_virtual_time
 async def test_an_error_that_nobody_thought_of_ends_neither_the_worker_nor_the_service() -> None:
-    kcp = Kcp()
-    broken = write()
-    del broken.event["involvedObject"]
-    async with publishing(kcp) as publisher:
-        kcp.faults.append(Fault(409))
-        publisher.offer([broken, write("web.2"), write(workspace=TEAM_A)])
+    async with publishing(Broken()) as publisher:
+        publisher.offer([write("web.1", namespace="poison"), write("web.2"), write(workspace=TEAM_A)])
         assert not await publisher.drain(5)
         assert set(ends(publisher)) == {written("web.2"), written(workspace=TEAM_A)}
+        assert publisher.status.last_error == "root:shop: RuntimeError: a bug"
 
 
 @in_virtual_time
@@ -359,33 +393,51 @@ async def test_drain_does_not_wait_for_what_waits_for_people() -> None:
         assert publisher.status.pending == 2
 
 
-@in_virtual_time
-async def test_at_most_max_pending_writes_are_held_and_the_newest_of_those() -> None:
-    kcp = Kcp(lasting={"": AWAY})
-    async with publishing(kcp, max_pending=10) as publisher:
-        for total in range(1, 4):
-            publisher.offer(write(f"web.{n}", total=total) for n in range(100))
-            assert publisher.status.pending == 10
-            await asyncio.sleep(5)
-        kcp.lasting.clear()
-        await publisher.drain(60)
-    assert kcp.told == {f"web.{n}": 3 for n in range(10)}
+@pytest.mark.parametrize("fault", [AWAY, FORBIDDEN])
+def test_at_most_max_pending_writes_are_held_and_the_newest_of_those(fault: Fault) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        kcp = Kcp(lasting={"": fault})
+        async with publishing(kcp, max_pending=10) as publisher:
+            for total in range(1, 4):
+                publisher.offer(write(f"web.{n}", total=total) for n in range(100))
+                assert publisher.status.pending == 10
+                await asyncio.sleep(5)
+            kcp.lasting.clear()
+            await asyncio.sleep(60)
+        assert kcp.told == {f"web.{n}": 3 for n in range(10)}
+
+    scenario()
 
 
 @pytest.mark.parametrize("fault", [AWAY, FORBIDDEN])
-def test_a_workspace_that_fills_all_the_room_gives_some_to_another(fault: Fault) -> None:
+def test_a_workspace_that_fills_all_the_room_gives_half_of_it_to_another(fault: Fault) -> None:
     @in_virtual_time
     async def scenario() -> None:
         kcp = Kcp(lasting={SHOP: fault})
-        async with publishing(kcp, max_pending=10) as publisher:
+        async with publishing(kcp, max_pending=11) as publisher:
             publisher.offer(write(f"web.{n}") for n in range(100))
             await asyncio.sleep(5)
             publisher.offer(write(f"web.{n}", workspace=TEAM_A) for n in range(100))
-            assert publisher.status.pending == 10
+            assert publisher.status.pending == 11
             await asyncio.sleep(5)
             assert ends(publisher) == [written(f"web.{n}", workspace=TEAM_A) for n in range(5)]
+            kcp.lasting.clear()
+            await asyncio.sleep(60)
+            assert len(ends(publisher)) == 6
 
     scenario()
+
+
+@in_virtual_time
+async def test_what_is_remembered_of_the_past_is_bounded_to_the_newest() -> None:
+    kcp = Kcp()
+    async with publishing(kcp, remembered=2) as publisher:
+        for name, total in (("web.1", 1), ("web.2", 1), ("web.1", 2), ("web.3", 1), ("web.1", 2), ("web.2", 1)):
+            publisher.offer([write(name, total)])
+            await publisher.drain()
+        assert len(ends(publisher)) == 5
+    assert [method for method, _ in kcp.sent()] == ["POST", "POST", "PUT", "POST", "POST", "GET"]
 
 
 @in_virtual_time
@@ -401,11 +453,14 @@ async def test_nothing_is_kept_of_a_workspace_that_was_told_everything() -> None
 
 @in_virtual_time
 async def test_the_status_tells_trouble_until_it_is_over() -> None:
-    kcp = Kcp()
-    kcp.faults.append(Fault(503, "ServiceUnavailable"))
+    kcp = Kcp(latency=1.0)
+    kcp.faults.extend([None, Fault(503, "ServiceUnavailable")])
     async with publishing(kcp) as publisher:
-        publisher.offer([write()])
-        await asyncio.sleep(0.1)
-        assert (publisher.status.pending, publisher.status.last_error) == (1, "root:shop: ServiceUnavailable")
+        publisher.offer([write(f"web.{n}", workspace=TEAM_A) for n in range(3)])
+        publisher.offer([write(f"web.{n}") for n in range(3)])
+        await asyncio.sleep(1.1)
+        assert (publisher.status.pending, publisher.status.last_error) == (5, "root:shop: ServiceUnavailable")
+        await asyncio.sleep(1.5)
+        assert (publisher.status.pending, publisher.status.last_error) == (3, "")
         await publisher.drain()
-        assert (publisher.status.written, publisher.status.last_error) == (1, "")
+        assert publisher.status.written == 6

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from batcher.sandbox import Answer, Chunking, Compacted
+from batcher.sandbox import Answer, Chunking, Cluster, Compacted
 from batcher.spool import Kind
 from tests.virtual_time import in_virtual_time
 from tests.watch.watched import Watched, watched
@@ -114,6 +115,20 @@ async def test_08_retry_after_is_waited_for(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_09_a_token_that_was_rotated_is_read_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with watched(tmp_path) as w:
+        await w.until(lambda: w.status.phase == "connected")
+        old = next(iter(w.cluster.identities))
+        w.cluster.identities["rotated"] = w.cluster.identities.pop(old)
+        w.cluster.faults = replace(w.cluster.faults, ends=1)
+        w.event("while-nobody-may-look")
+        await w.until(lambda: "401" in w.status.last_error)
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(kubeconfig.read_text().replace(old, "rotated"))
+        await w.until(lambda: heard(w, "while-nobody-may-look"), 120)
+
+
+@in_virtual_time
 async def test_10_what_is_forbidden_is_reported_tried_slowly_and_works_once_it_is_allowed(tmp_path: Path) -> None:
     async with watched(tmp_path) as w:
         await w.until(lambda: w.status.phase == "connected")
@@ -137,6 +152,17 @@ async def test_11_a_half_open_connection_is_noticed_by_the_deadline(tmp_path: Pa
         await asyncio.sleep(60)
         w.cluster.faults = replace(w.cluster.faults, stall=frozenset())
         await w.until(lambda: heard(w, "b"), 400)
+
+
+@in_virtual_time
+async def test_12_slow_headers_only_make_it_late(tmp_path: Path) -> None:
+    def slow(cluster: Cluster) -> None:
+        cluster.faults = replace(cluster.faults, slow_headers=timedelta(seconds=20))
+
+    async with watched(tmp_path, before=slow) as w:
+        w.event("late")
+        await w.until(lambda: heard(w, "late"), 120)
+        assert w.status.restarts == 0
 
 
 @pytest.mark.parametrize("chunking", list(Chunking), ids=str)
