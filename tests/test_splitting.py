@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher import pipeline, schema
@@ -30,6 +30,9 @@ RULES = Rules(
 
 Delivery = tuple[str, str, int, int, int]
 """cluster, event name, resourceVersion, cumulative count, minutes since the delivery before."""
+
+histories = settings(max_examples=max(25, settings().max_examples // 4))
+"""A history is several batches of 30 ms each: a quarter of the examples of other properties."""
 
 deliveries = st.lists(
     st.tuples(
@@ -91,6 +94,7 @@ def play(
     return pl.concat(occurrences), pl.concat(slots).sort("summary", "slot"), still, sums
 
 
+@histories
 @given(deliveries, st.integers(0, 10), st.integers(0, 10))
 def test_cutting_batches_anywhere_changes_no_row_no_verdict_no_total(
     history: list[Delivery], one: int, other: int
@@ -104,6 +108,7 @@ def test_cutting_batches_anywhere_changes_no_row_no_verdict_no_total(
     assert in_one[3] == in_three[3]
 
 
+@histories
 @given(deliveries)
 def test_delivering_everything_again_adds_nothing(history: list[Delivery]) -> None:
     whole = frames(history)
@@ -113,6 +118,7 @@ def test_delivering_everything_again_adds_nothing(history: list[Delivery]) -> No
     assert again.sums["repeats"] == first.sums["received"]
 
 
+@histories
 @given(deliveries)
 def test_every_sum_adds_up_and_every_summary_ends_once_or_is_open(history: list[Delivery]) -> None:
     occurrences, _, still, sums = play([frames(history)])
@@ -121,6 +127,7 @@ def test_every_sum_adds_up_and_every_summary_ends_once_or_is_open(history: list[
     assert sums["opened"] == sums["published"] + sums["dead_lettered"] + sums["archived"] + len(still)
 
 
+@histories
 @given(deliveries)
 def test_two_clusters_together_are_each_alone(history: list[Delivery]) -> None:
     together = play([frames(history)])[0]
@@ -129,6 +136,7 @@ def test_two_clusters_together_are_each_alone(history: list[Delivery]) -> None:
         assert play([others])[0].equals(together.filter(pl.col("cluster") == cluster))
 
 
+@histories
 @given(deliveries)
 def test_the_highest_count_of_an_event_whose_versions_only_grow_is_its_total(history: list[Delivery]) -> None:
     ordered = sorted(history, key=lambda delivery: delivery[2])

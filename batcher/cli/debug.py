@@ -1,9 +1,12 @@
 """``batcher debug``: what helps to look at batcher itself."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from batcher.errors import UsageError
 
 app = typer.Typer(help="Simulated API servers, and what to send with a bug report.", no_args_is_help=True)
 
@@ -27,11 +30,26 @@ def sandbox(
 
     from batcher import clock
     from batcher.sandbox import Sandbox, serve
-    from batcher.settings import parse_duration
 
-    spaces = {path: names.split(",") for path, _, names in (w.partition("=") for w in workspaces.split())}
-    world = Sandbox([name for name in clusters.split(",") if name], spaces, now=clock.now, port=port)
+    spaces = {path: _names(names) for path, _, names in (w.partition("=") for w in workspaces.split())}
+    length = parse_length(duration)
+    world = Sandbox(_names(clusters), spaces, now=clock.now, port=port)
     print(f"Try:  kubectl --kubeconfig {kubeconfig} config get-contexts")
     print("Ctrl-C stops it.")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(world, kubeconfig, duration=parse_duration(duration) if duration else None))
+        asyncio.run(serve(world, kubeconfig, duration=length))
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def parse_length(text: str) -> timedelta | None:
+    """Return the duration that ``text`` says, None for an empty one. Raises :class:`UsageError`."""
+    from batcher.settings import parse_duration
+
+    try:
+        return parse_duration(text) if text else None
+    except ValueError as error:
+        message = f"--duration: {error}"
+        raise UsageError(message) from None
