@@ -90,3 +90,24 @@ def test_an_identity_is_forgotten_after_two_ttls_of_silence() -> None:
     seen = frame(schema.SEEN, [{"identity_low": 1, "touched_at": at(0)}, {"identity_low": 2, "touched_at": at(1)}])
     gone = forgotten(seen, now=at(120.5), event_ttl=HOUR).collect()
     assert gone["identity_low"].to_list() == [1]
+
+
+def test_an_identity_that_was_silent_for_longer_than_it_is_kept_begins_anew_in_or_out_of_the_state() -> None:
+    def rows(*minutes: float) -> list[dict[str, Any]]:
+        return [{"position": p, "resource_version": 7, "count": 3, "received_at": at(m)} for p, m in enumerate(minutes)]
+
+    def grew(found: pl.LazyFrame) -> list[int]:
+        return found.collect()["grew"].to_list()
+
+    nothing = frame(schema.SEEN, [])
+    held = frame(schema.SEEN, [{"resource_version": 7, "count": 3, "touched_at": at(0)}])
+    assert grew(deduplicate(frame(COLUMNS, rows(0, 120, 241)), nothing, event_ttl=HOUR)) == [3, 0, 3]
+    assert grew(deduplicate(frame(COLUMNS, rows(121)), held, event_ttl=HOUR)) == [3]
+    assert grew(deduplicate(frame(COLUMNS, rows(120)), held, event_ttl=HOUR)) == [0]
+
+
+def test_only_the_newest_generation_is_remembered() -> None:
+    rows = [{"position": 0, "resource_version": 9, "count": 8, "received_at": at(0)},
+            {"position": 1, "resource_version": 2, "count": 1, "received_at": at(200)}]  # fmt: skip
+    (row,) = remember(deduplicate(frame(COLUMNS, rows), frame(schema.SEEN, []), event_ttl=HOUR)).collect().to_dicts()
+    assert (row["resource_version"], row["count"], row["touched_at"]) == (2, 1, at(200))
