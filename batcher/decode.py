@@ -25,6 +25,8 @@ OWN_LABEL = "batcher.kcp.io/kind"
 
 _LOW_64 = 2**64 - 1
 _LARGEST = 2**63 - 1
+_LARGEST_DIGITS = len(str(_LARGEST))
+"""Python reads no number of more than 4,300 digits; one such version would stop every batch after it."""
 _Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -158,10 +160,14 @@ def _unusable(metadata: _Metadata) -> Ignored | Cause | None:
         return Cause.NO_UID
     if not metadata.name:
         return Cause.NO_NAME
-    version = metadata.resourceVersion
-    if not (version.isascii() and version.isdigit() and int(version) <= _LARGEST):
+    if not _countable(metadata.resourceVersion):
         return Cause.BAD_RESOURCE_VERSION
     return None
+
+
+def _countable(version: str) -> bool:
+    digits = version.isascii() and version.isdigit() and len(version) <= _LARGEST_DIGITS
+    return digits and int(version) <= _LARGEST
 
 
 def _identity(cluster_uid: str, event: _Event) -> int:

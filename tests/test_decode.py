@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batcher.decode import decode
 from batcher.schema import LINES
@@ -57,6 +59,10 @@ def test_a_line_becomes_a_row_with_its_place_in_the_spool() -> None:
         (line(metadata={"resourceVersion": "-1"}), "bad-resource-version"),
         (line(metadata={"resourceVersion": str(2**63)}), "bad-resource-version"),
         (line(metadata={"resourceVersion": "٣"}), "bad-resource-version"),
+        (line(metadata={"resourceVersion": "9" * 5000}), "bad-resource-version"),
+        (b'{"type":"ADDED","object":{"kind":"Table","metadata":{"resourceVersion":"9"},"rows":[]}}', "no-uid"),
+        (b'{"type":"ADDED","object":null}', "wrong-shape"),
+        (b'{"type":"ERROR","object":{"kind":"Status","code":410}}', "wrong-shape"),
     ],
 )
 def test_a_line_that_cannot_be_counted_is_kept_with_its_cause_and_harms_no_other(raw: bytes, cause: str) -> None:
@@ -132,6 +138,31 @@ def test_the_identity_is_the_name_and_first_time_and_not_the_uid() -> None:
     identities = [tuple(row) for row in rows.select("identity_high", "identity_low").rows()]
     assert identities[0] == identities[1] == identities[3]
     assert len(set(identities)) == 4
+
+
+LINES_OF_EVERY_FATE = st.sampled_from([
+    line(), line(count=7), line("DELETED"), line("SURPRISE"), line(metadata={"labels": {"batcher.kcp.io/kind": "x"}}),
+    line(metadata={"uid": ""}), line(count=2**70), b"", b"\x00", b"\xff", b"null", b'{"type":"ADDED"',
+])  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.one_of(LINES_OF_EVERY_FATE, st.binary(max_size=8).map(lambda raw: raw.replace(b"\n", b""))), max_size=12
+    )
+)
+def test_every_delivered_line_has_one_fate_and_a_place_of_its_own(raw: list[bytes]) -> None:
+    found = spooled(*raw)
+    assert len(found.lines) + len(found.quarantined) + sum(found.ignored.values()) == len(raw)
+    places = [*found.lines["position"], *found.quarantined["position"]]
+    assert len(set(places)) == len(places)
+    assert [raw[place & 0xFFFF] for place in found.quarantined["position"]] == found.quarantined["line"].to_list()
+
+
+def test_lines_are_numbered_over_all_sections_of_a_frame() -> None:
+    one = Section(Stream("c1", "namespaces"), "us", Kind.LISTED, None, 2, b"{}\n{}\n")
+    two = Section(Stream("c1", "events"), "us", Kind.WATCHED, "7", 1, line() + b"\n")
+    assert decode([(Place(1, 0), [one, two])]).lines["position"].to_list() == [Place(1, 0).line(2)]
 
 
 def test_a_real_dump_decodes_whole() -> None:

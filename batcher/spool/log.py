@@ -67,6 +67,7 @@ class Log:
         found = Recovered(since)
         segments = [number for number in self._segments() if number >= since.segment]
         lost = not self._read_cursors_before(since, found)
+        lost = self._misses_segments(since, segments, found) or lost
         cuts: list[tuple[Place, str]] = []
         for number in segments:
             what = self._scan(Place(number, since.offset if number == since.segment else 0), found)
@@ -122,6 +123,13 @@ class Log:
             what = str(error)
         found.damaged.append(f"{self._path(since.segment).name}: {what}; every cluster is listed again")
         return False
+
+    def _misses_segments(self, since: Place, segments: list[int], found: Recovered) -> bool:
+        """Segments follow each other without a gap, so a number that is not there was a file once."""
+        first = since.segment + (since.offset > 0)  # else it was read for its cursors, and told if it is gone
+        missing = sorted(set(range(first, max(segments, default=0))) - set(segments))
+        found.damaged += [f"{self._path(n).name}: is gone; every cluster is listed again" for n in missing]
+        return bool(missing)
 
     def _cut(self, at: Place, what: str, found: Recovered) -> None:
         path = self._path(at.segment)

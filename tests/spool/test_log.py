@@ -198,6 +198,28 @@ def test_damage_before_the_last_batch_lists_all_clusters_again(tmp_path: Path, h
     log.close()
 
 
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_a_segment_that_is_gone_lists_all_clusters_again(tmp_path: Path, gone: int) -> None:
+    filled(tmp_path, 9, segment_bytes=100)
+    (tmp_path / "spool" / f"{gone:010d}.seg").unlink()
+    log, found = opened(tmp_path, segment_bytes=100)
+    assert found.damaged == [f"{gone:010d}.seg: is gone; every cluster is listed again"]
+    assert (found.cursors, bodies(log)[-1]) == ({}, b"line 9\n")
+    log.close()
+
+
+def test_retired_segments_are_not_missed(tmp_path: Path) -> None:
+    ends = [end.end for end in filled(tmp_path, 9, segment_bytes=100)]
+    log, _ = opened(tmp_path, since=ends[6], segment_bytes=100)
+    log.retire(ends[6])
+    log.close()
+    assert min((tmp_path / "spool").iterdir()).name == f"{ends[6].segment:010d}.seg" != "0000000001.seg"
+    for since in ends[6:]:
+        log, found = opened(tmp_path, since=since, segment_bytes=100)
+        assert (found.damaged, found.cursors) == ([], {STREAM: "9"})
+        log.close()
+
+
 def test_each_new_segment_begins_with_all_cursors(tmp_path: Path) -> None:
     log, _ = opened(tmp_path, segment_bytes=100)
     log.append([lines(b"quiet", stream=QUIET, cursor="9", at=1)])
