@@ -4,7 +4,8 @@ core/v1 JSON is read as it is: typed models of other clients refuse ``eventTime:
 Event has. A bad line is a row of ``quarantined`` and costs nobody else anything. Nothing here reads a file,
 corrects a value or looks at the clock: times stay text, and the stages give them their meaning.
 
-Integers are bounded at 64 bits: an unbounded one would lose the whole batch when the column is built.
+Counts are bounded at 32 bits, as in the API: an unbounded one would lose the whole batch when the column is
+built, and two of 63 bits would make a total negative.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ _LOW_64 = 2**64 - 1
 _LARGEST = 2**63 - 1
 _LARGEST_DIGITS = len(str(_LARGEST))
 """Python reads no number of more than 4,300 digits; one such version would stop every batch after it."""
-_Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class _Metadata(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +55,7 @@ class _Source(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Series(msgspec.Struct, frozen=True, gc=False):
-    count: _Int = 0
+    count: _Int32 = 0
     lastObservedTime: str | None = None  # noqa: N815
 
 
@@ -71,7 +72,7 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
     firstTimestamp: str | None = None  # noqa: N815
     lastTimestamp: str | None = None  # noqa: N815
     eventTime: str | None = None  # noqa: N815
-    count: _Int | None = None
+    count: _Int32 | None = None
     type: str = ""
     reason: str = ""
     message: str = ""
@@ -166,8 +167,9 @@ def _unusable(metadata: _Metadata) -> Ignored | Cause | None:
 
 
 def _countable(version: str) -> bool:
+    """Whether it is a number that an object can have: 0 means "any" in requests, and would look like a repeat."""
     digits = version.isascii() and version.isdigit() and len(version) <= _LARGEST_DIGITS
-    return digits and int(version) <= _LARGEST
+    return digits and 0 < int(version) <= _LARGEST
 
 
 def _identity(cluster_uid: str, event: _Event) -> int:

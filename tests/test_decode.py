@@ -50,6 +50,8 @@ def test_a_line_becomes_a_row_with_its_place_in_the_spool() -> None:
         (b'{"type":"ADDED","object":{"metadata":{},"x":' + b"[" * 100_000, "not-json"),
         (b"[]", "wrong-shape"),
         (line(count=2**70), "wrong-shape"),
+        (line(count=2**31), "wrong-shape"),
+        (line(series={"count": 2**31}), "wrong-shape"),
         (line(count=1.5), "wrong-shape"),
         (line(message=None), "wrong-shape"),
         (line(metadata={"labels": {"a": 1}}), "wrong-shape"),
@@ -57,6 +59,7 @@ def test_a_line_becomes_a_row_with_its_place_in_the_spool() -> None:
         (line(metadata={"name": ""}), "no-name"),
         (line(metadata={"resourceVersion": "abc"}), "bad-resource-version"),
         (line(metadata={"resourceVersion": "-1"}), "bad-resource-version"),
+        (line(metadata={"resourceVersion": "0"}), "bad-resource-version"),
         (line(metadata={"resourceVersion": str(2**63)}), "bad-resource-version"),
         (line(metadata={"resourceVersion": "٣"}), "bad-resource-version"),
         (line(metadata={"resourceVersion": "9" * 5000}), "bad-resource-version"),
@@ -97,7 +100,7 @@ def test_a_line_that_is_no_happening_is_ignored_and_counted(raw: bytes, why: Ign
         {"firstTimestamp": "yesterday"},
         {"newField": {"deep": [1, {"er": None}]}},
         {"count": -5},
-        {"count": 2**63 - 1},
+        {"count": 2**31 - 1, "series": {"count": -(2**31)}},
         {"related": {"kind": "Pod", "name": "p"}},
     ],
 )
@@ -138,6 +141,31 @@ def test_the_identity_is_the_name_and_first_time_and_not_the_uid() -> None:
     identities = [tuple(row) for row in rows.select("identity_high", "identity_low").rows()]
     assert identities[0] == identities[1] == identities[3]
     assert len(set(identities)) == 4
+
+
+def test_the_first_time_names_an_identity_before_the_event_time_and_namespaces_part_it() -> None:
+    first, second = "2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z"
+    rows = spooled(
+        line(firstTimestamp=first),
+        line(firstTimestamp=first, eventTime=second),
+        line(firstTimestamp=second),
+        line(firstTimestamp=first, metadata={"namespace": "api"}),
+    ).lines
+    identities = [tuple(row) for row in rows.select("identity_high", "identity_low").rows()]
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 3
+
+
+def test_series_reporter_and_related_object_have_columns_of_their_own() -> None:
+    series = {"count": 5, "lastObservedTime": "2026-11-23T12:00:00.000001Z"}
+    related = {"apiVersion": "v1", "kind": "Pod", "namespace": "web", "name": "p", "fieldPath": "spec"}
+    raw = line(count=3, series=series, related=related, reportingComponent="sched", source={"component": "old"})
+    (row,) = spooled(raw).lines.to_dicts()
+    assert (row["count"], row["series_count"], row["series_last"]) == (3, 5, "2026-11-23T12:00:00.000001Z")
+    assert (row["reporting_controller"], row["component"]) == ("sched", "old")
+    assert [row[f"related_{part}"] for part in ("api_version", "kind", "namespace", "name", "field_path")] == [
+        "v1", "Pod", "web", "p", "spec",
+    ]  # fmt: skip
 
 
 LINES_OF_EVERY_FATE = st.sampled_from([

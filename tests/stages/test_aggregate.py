@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from batcher.schema import MEASURES, OPEN_SLOTS, OPEN_SUMMARIES, SUMMARY_KEY, TIME, Columns
-from batcher.stages.aggregate import fold_slots, fold_summaries, is_slot_over, sessions
+from batcher.stages.aggregate import fold_slots, fold_summaries, is_slot_over, measured, sessions
 from tests.stages.rows import START, at, frame
 
 ROWS: Columns = {**dict.fromkeys(SUMMARY_KEY, pl.String()), "received": TIME, **MEASURES}
@@ -25,6 +25,19 @@ def begun(*minutes: float, open_: tuple[float, float] | None = None) -> list[tup
     state = [] if open_ is None else [{"began_at": at(open_[0]), "last_at": at(open_[1])}]
     found = sessions(rows(*minutes), frame(OPEN_SUMMARIES, state), window=WINDOW, longest=LONGEST).collect()
     return [((began - START) / timedelta(minutes=1), slot) for began, slot in found.select("began_at", "slot").rows()]
+
+
+def test_a_row_is_measured_by_what_it_added_and_when_it_happened_and_came() -> None:
+    columns: Columns = {**{name: kind for name, kind in ROWS.items() if name not in ("received", "revisions",
+        "occurrences", "first_seen", "last_seen", "messages_vary")}, "received_at": TIME, "since_at": TIME,
+        "grew": pl.Int64}  # fmt: skip
+    said = [{"position": p, "received_at": at(9), "since_at": at(1), "last_at": at(2), "grew": p} for p in (7, 3)]
+    found = measured(frame(columns, said)).collect()
+    told = ["position", "received", "last_at", "first_seen", "last_seen", "revisions", "occurrences", "messages_vary"]
+    assert found.select(told).rows() == [
+        (3, at(9), at(9), at(1), at(2), 1, 3, False),
+        (7, at(9), at(9), at(1), at(2), 1, 7, False),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,12 @@ def test_growth_is_dated_from_the_first_time_only_when_all_of_it_was_counted() -
     assert found["since_at"].to_list() == [at(0), at(1)]
 
 
+def test_the_growth_of_what_was_created_again_is_dated_and_flagged_as_that() -> None:
+    row = {"resource_version": 1, "count": 50, "created_at": at(60), "first_at": at(0), "last_at": at(60)}
+    found = deduplicate(frame(COLUMNS, [row]), frame(schema.SEEN, []), event_ttl=HOUR).collect()
+    assert found.select("grew", "recreated", "since_at").row(0) == (1, True, at(60))
+
+
 def test_the_largest_version_and_count_are_remembered() -> None:
     rows = [{"position": p, "resource_version": v, "count": c, "received_at": at(p)} for p, (v, c) in
             enumerate([(3, 3), (9, 8), (4, 99)])]  # fmt: skip

@@ -22,6 +22,10 @@ def owner(kind: str, name: str) -> tuple[str, str]:
         ("Pod", "node-exporter-x2z4t", ("Pod", "node-exporter-x2z4t")),
         ("ReplicaSet", "web", ("ReplicaSet", "web")),
         ("ConfigMap", "web-7c5d8f9b6-x2z4t", ("ConfigMap", "web-7c5d8f9b6-x2z4t")),
+        ("Pod", "web-7c5d8f9b6-x2z4t-debug", ("Pod", "web-7c5d8f9b6-x2z4t-debug")),
+        ("Pod", "my-bright-crypt", ("Pod", "my-bright-crypt")),
+        ("ReplicaSet", "web-bcd", ("ReplicaSet", "web-bcd")),
+        ("ConfigMap", "web-7c5d8f9b6", ("ConfigMap", "web-7c5d8f9b6")),
         ("Pod", "", ("Pod", "")),
     ],
 )

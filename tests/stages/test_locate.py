@@ -7,6 +7,7 @@ RULES = (
     Rule("edge-*", "shop-*", "root:org:shop"),
     Rule("*", "shop-eu", "root:eu", "shop"),
     Rule("*", "team-?", "root:teams", "from-{namespace}"),
+    Rule("*", "both-*", "root:both", "a-{namespace}-b"),
     Rule("us-west1", "*", "root:platform", cluster_scoped=True),
 )
 
@@ -27,9 +28,11 @@ def located(cluster: str, namespace: str, regarding: str | None = None) -> tuple
         ("edge-1", "shop-eu", ("root:org:shop", "shop-eu", "kept")),
         ("far", "shop-eu", ("root:eu", "shop", "kept")),
         ("far", "team-a", ("root:teams", "from-team-a", "kept")),
+        ("far", "both-x", ("root:both", "a-both-x-b", "kept")),
         ("far", "team-ab", ("", "", "unmapped")),
         ("far", "my-shop-eu", ("", "", "unmapped")),
         ("far", "shop-eu\nx", ("", "", "unmapped")),
+        ("edge-1", "shop-e\nu", ("root:org:shop", "shop-e\nu", "kept")),
         ("us-west1", "anything", ("root:platform", "anything", "kept")),
         ("us-west10", "anything", ("", "", "unmapped")),
     ],

@@ -21,8 +21,8 @@ SUMMARY = {
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-def rendered(**changes: Any) -> tuple[str, dict[str, Any]]:
-    row = render(frame(OPEN_SUMMARIES, [SUMMARY | changes]), now=at(0), prefix=True).collect()
+def rendered(*, prefix: bool = True, **changes: Any) -> tuple[str, dict[str, Any]]:
+    row = render(frame(OPEN_SUMMARIES, [SUMMARY | changes]), now=at(0), prefix=prefix).collect()
     event: dict[str, Any] = json.loads(row["event"][0])
     return row["name"][0], event
 
@@ -86,6 +86,62 @@ def test_a_message_stays_within_1024_bytes_and_ends_with_what_must_be_said(text:
     assert len(event["message"].encode()) <= 1024
     assert event["message"].startswith("[us-west1] ")
     assert event["message"].endswith(" (messages vary)") or not vary
+
+
+TEXTS = ("regarding_api_version", "regarding_kind", "regarding_name", "related_kind", "related_name", "type", "reason",
+         "component", "reporting_controller")  # fmt: skip
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(TEXTS, st.text(max_size=8))))
+def test_whatever_a_cluster_says_comes_out_of_the_json_as_it_was_and_in_the_targets_namespace(
+    said: dict[str, Any],
+) -> None:
+    name, event = rendered(**said)
+    assert event["metadata"]["name"] == name
+    assert event["involvedObject"] == {
+        "apiVersion": said["regarding_api_version"],
+        "kind": said["regarding_kind"],
+        "namespace": event["metadata"]["namespace"],
+        "name": said["regarding_name"],
+    }
+    assert (event["type"], event["reason"]) == (said["type"], said["reason"])
+    assert event["source"] == {"component": f"us-west1/{said['component']}"}
+    assert (event["related"] is None) == (said["related_name"] == "")
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("Web", "us-west1-web.18a2f3c4d5e6f701"),
+        ("-web-\n", "us-west1-web.18a2f3c4d5e6f701"),
+        ("\u202e/..", "us-west1.18a2f3c4d5e6f701"),
+        ("a" * 400, f"us-west1-{'a' * 150}.18a2f3c4d5e6f701"),
+    ],
+    ids=["upper-case", "edges", "nothing-left", "long"],
+)
+def test_the_name_holds_what_it_may_of_the_objects(called: str, name: str) -> None:
+    assert rendered(regarding_name=called)[0] == name
+
+
+def test_a_message_is_cut_only_when_it_does_not_fit_and_at_a_character() -> None:
+    room = 1024 - len("[us-west1] ")
+    assert rendered(message="a" * room)[1]["message"] == "[us-west1] " + "a" * room
+    assert rendered(message="a" * (room + 1))[1]["message"] == "[us-west1] " + "a" * 252 + "…"
+    assert rendered(message="€" * 400)[1]["message"] == "[us-west1] " + "€" * 252 + "…"
+
+
+def test_the_prefix_can_be_left_out() -> None:
+    assert rendered(prefix=False)[1]["message"] == "Back-off restarting failed container"
+
+
+def test_a_related_object_without_a_namespace_is_given_none_and_none_at_all_is_none() -> None:
+    related = rendered(related_kind="Node", related_name="n1", related_namespace="")[1]["related"]
+    assert (related["kind"], related["name"], related["namespace"]) == ("Node", "n1", None)
+    assert rendered(related_name="")[1]["related"] is None
+
+
+def test_a_summary_of_nothing_yet_counts_one_as_the_api_asks() -> None:
+    assert rendered(occurrences=0)[1]["count"] == 1
 
 
 @pytest.mark.parametrize("missing", ["uid", "eventTime", "series", "action"])
