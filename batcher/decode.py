@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import CONTACTS, LINES, QUARANTINE, Columns, empty
+from batcher.schema import CONTACTS, LINES, QUARANTINE, empty, from_rows
 from batcher.spool import Kind, Section
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Ignored
@@ -120,7 +120,7 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
                     ignored[outcome] += 1
                 else:
                     bad.append((place.line(index), section, outcome, line))
-    return Decoded(_lines(rows), _quarantined(bad), ignored, _contacts(list(heard)))
+    return Decoded(_lines(rows), _quarantined(bad), ignored, from_rows(list(heard), CONTACTS, micros="received_at"))
 
 
 _Row = tuple[int, Section, str, _Event]
@@ -248,13 +248,7 @@ def _quarantined(bad: list[_Bad]) -> pl.DataFrame:
         (position, s.received_at, s.stream.cluster_uid, s.cluster, s.note or cause.value, line)
         for position, s, cause, line in bad
     ]
-    micros: Columns = {**columns, "received_at": pl.Int64}
-    return pl.DataFrame(rows, schema=micros, orient="row").cast({"received_at": columns["received_at"]})
-
-
-def _contacts(heard: list[tuple[str, str, str, int]]) -> pl.DataFrame:
-    micros: Columns = {**CONTACTS, "received_at": pl.Int64}
-    return pl.DataFrame(heard, schema=micros, orient="row").cast({"received_at": CONTACTS["received_at"]})
+    return from_rows(rows, columns, micros="received_at")
 
 
 _ARROW = {

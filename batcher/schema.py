@@ -1,11 +1,13 @@
 """The tables, and the column groups that mean "the same".
 
 Every frame that crosses a module boundary has its columns here, with their types; a stage says
-``group_by(SUMMARY)`` and the reader finds here what that is. No frame is made and nothing is computed here.
+``group_by(SUMMARY)`` and the reader finds here what that is. Nothing is computed here.
 
 Times are UTC to the microsecond. Strings are never null where a column takes part in a key: an absent
 value is the empty string, which no API server accepts for the fields concerned.
 """
+
+from collections.abc import Sequence
 
 import polars as pl
 from polars.datatypes import DataTypeClass
@@ -251,6 +253,12 @@ BATCHES: Columns = {
 
 SUMS = tuple(name for name in BATCHES if name not in ("batch", "now"))
 """The columns of ``batches`` that add up over batches."""
+
+
+def from_rows(rows: Sequence[Sequence[object]], columns: Columns, *, micros: str) -> pl.DataFrame:
+    """Return ``rows`` as a frame of ``columns``; the column ``micros`` is given in microseconds since the epoch."""
+    given: Columns = {**columns, micros: pl.Int64}
+    return pl.DataFrame(rows, schema=given, orient="row").cast({micros: columns[micros]})
 
 
 def empty(columns: Columns) -> pl.DataFrame:

@@ -287,7 +287,6 @@ def _writes(events: pl.DataFrame) -> list[Write]:
             name=row["name"],
             event=msgspec.json.decode(row["event"]),
             resource_version=row["resource_version"],
-            closing=row["closed"],
         )
         for row in events.iter_rows(named=True)
     ]

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from batcher.errors import ConfigError
+from batcher.errors import ConfigError, UsageError
 
 API_VERSION = "batcher.kcp.io/v1alpha1"
 ENVIRONMENT_PREFIX = "BATCHER_"
@@ -56,6 +56,15 @@ def parse_duration(value: str) -> timedelta:
     except OverflowError:
         message = f"{value!r} is longer than {timedelta.max.days} days"
         raise ValueError(message) from None
+
+
+def duration_flag(flag: str, text: str) -> timedelta:
+    """Return the duration that ``flag`` of a command was given. Raises :class:`UsageError` naming the flag."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        message = f"{flag}: {error}"
+        raise UsageError(message) from None
 
 
 def _parse_text_duration(value: object) -> object:
@@ -331,6 +340,5 @@ def _message(error: Any) -> str:
 
 __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Kcp", "Log", "MappingRule", "Publish",
-    "Serve",
-    "Settings", "Spool", "Transform", "allowed", "load", "parse_duration", "validate",
+    "Serve", "Settings", "Spool", "Transform", "allowed", "duration_flag", "load", "parse_duration", "validate",
 ]  # fmt: skip

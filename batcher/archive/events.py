@@ -5,13 +5,12 @@ makes text safe for a terminal: that is done where it is printed.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import polars as pl
 
-from batcher.errors import UsageError
-from batcher.settings import parse_duration
+from batcher.settings import duration_flag
 from batcher.text import ago
 
 HEADERS = ("LAST SEEN", "CLUSTER", "NAMESPACE", "TYPE", "REASON", "COUNT", "OBJECT", "MESSAGE")
@@ -39,7 +38,7 @@ def newest(occurrences: pl.LazyFrame, selection: Selection, *, now: datetime) ->
         wanted = [name.strip().lower() for name in selection.types.split(",")]
         occurrences = occurrences.filter(pl.col("type").str.to_lowercase().is_in(wanted))
     if selection.since:
-        occurrences = occurrences.filter(pl.col("received_at") >= now - _duration(selection.since))
+        occurrences = occurrences.filter(pl.col("received_at") >= now - duration_flag("--since", selection.since))
     return (
         occurrences.sort("position")
         .group_by("cluster_uid", "uid", maintain_order=True)
@@ -47,14 +46,6 @@ def newest(occurrences: pl.LazyFrame, selection: Selection, *, now: datetime) ->
         .sort("last_at", "position")
         .collect(engine="in-memory")
     )
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        message = f"--since: {error}"
-        raise UsageError(message) from None
 
 
 def rows(found: pl.DataFrame, *, now: datetime) -> Iterator[tuple[str, ...]]:

@@ -27,7 +27,7 @@ from batcher.clock import from_micros
 from batcher.decode import decode
 from batcher.errors import DataDirError
 from batcher.pipeline import Result, Rules, State, advance, empty_state, run
-from batcher.schema import SUMS, Columns
+from batcher.schema import SUMS, from_rows
 from batcher.spool import Section
 from batcher.spool.position import Place
 from batcher.stages.settle import OUTCOMES
@@ -72,9 +72,9 @@ class Batches:
 
     def load(self) -> None:
         """Bring back the state of the last commit: the newest whole snapshot and the changes after it."""
-        snapshot = self._directory.newest_snapshot()
-        self._snapshotted = snapshot.commit if snapshot else NOTHING
-        self.last, self.state = latest(self._directory)
+        snapshot = _newest_snapshot(self._directory)
+        self._snapshotted = snapshot.commit
+        self.last, self.state = _brought_forward(self._directory, snapshot)
         first = max(self._directory.oldest_commit() - 1, 0)
         self.undelivered = [file for commit in self._directory.commits_after(first) for file in _archived(commit)]
 
@@ -170,8 +170,15 @@ def latest(directory: DataDirectory) -> tuple[Commit, State]:
 
     Raises :class:`DataDirError` if they are lost: starting from nothing would number batches as others were.
     """
-    snapshot = directory.newest_snapshot()
-    last, state = snapshot or (NOTHING, empty_state())
+    return _brought_forward(directory, _newest_snapshot(directory))
+
+
+def _newest_snapshot(directory: DataDirectory) -> Snapshot:
+    return directory.newest_snapshot() or Snapshot(NOTHING, empty_state())
+
+
+def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Commit, State]:
+    last, state = snapshot
     for commit in directory.commits_after(last.batch):
         state = advance(state, decode_changes(directory.read_changes(commit)))
         last = commit
@@ -205,10 +212,9 @@ def _archived(commit: Commit) -> list[StagedFile]:
 
 
 def _outcomes(outcomes: list[OutcomeRecord]) -> pl.DataFrame:
-    micros: Columns = {**OUTCOMES, "at": pl.Int64}
     newest = {o.summary: o for o in sorted(outcomes, key=lambda outcome: (outcome.version, outcome.at))}
     rows = [msgspec.structs.astuple(outcome) for outcome in newest.values()]
-    return pl.DataFrame(rows, schema=micros, orient="row").cast({"at": OUTCOMES["at"]})
+    return from_rows(rows, OUTCOMES, micros="at")
 
 
 __all__ = ["SNAPSHOT_EVERY", "Batches", "Work", "latest", "staged_paths"]

@@ -1,12 +1,9 @@
 """``batcher debug``: what helps to look at batcher itself."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from batcher.errors import UsageError
 
 app = typer.Typer(help="Simulated API servers, and what to send with a bug report.", no_args_is_help=True)
 
@@ -30,9 +27,10 @@ def sandbox(
 
     from batcher import clock
     from batcher.sandbox import Sandbox, serve
+    from batcher.settings import duration_flag
 
     spaces = {path: _names(names) for path, _, names in (w.partition("=") for w in workspaces.split())}
-    length = parse_length(duration)
+    length = duration_flag("--duration", duration) if duration else None
     world = Sandbox(_names(clusters), spaces, now=clock.now, port=port)
     print(f"Try:  kubectl --kubeconfig {kubeconfig} config get-contexts")
     print("Ctrl-C stops it.")
@@ -42,14 +40,3 @@ def sandbox(
 
 def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
-
-
-def parse_length(text: str) -> timedelta | None:
-    """Return the duration that ``text`` says, None for an empty one. Raises :class:`UsageError`."""
-    from batcher.settings import parse_duration
-
-    try:
-        return parse_duration(text) if text else None
-    except ValueError as error:
-        message = f"--duration: {error}"
-        raise UsageError(message) from None

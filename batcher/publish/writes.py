@@ -18,7 +18,6 @@ class Write(msgspec.Struct, frozen=True):
     """The object without resourceVersion."""
     resource_version: str | None
     """What the last outcome remembered; None: never written, as far as is known."""
-    closing: bool
 
 
 class Result(StrEnum):

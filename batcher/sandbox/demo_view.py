@@ -20,7 +20,7 @@ from batcher.errors import UsageError
 from batcher.sandbox.demo import Demo, Options, Report
 from batcher.sandbox.replay import read_dump
 from batcher.sandbox.scenario import CLUSTERS, WORKSPACES
-from batcher.settings import parse_duration
+from batcher.settings import duration_flag
 from batcher.status import ClusterStatus
 from batcher.text import ago, cut, table
 
@@ -33,11 +33,7 @@ _PER_MINUTE = {"s": 60.0, "m": 1.0, "min": 1.0, "h": 1 / 60}
 
 def parse_options(*, duration: str, rate: str, replay: Path | None, data_dir: Path) -> Options:
     """Return the demo's options. Raises :class:`UsageError` for the first flag that is wrong."""
-    try:
-        length = parse_duration(duration)
-    except ValueError as error:
-        message = f"--duration: {error}"
-        raise UsageError(message) from None
+    length = duration_flag("--duration", duration)
     match = _RATE.fullmatch(rate)
     if not match or int(match[1]) < 1:
         message = f"--rate: {rate!r} is not a rate such as 2000/min or 50/s"

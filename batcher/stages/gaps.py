@@ -9,6 +9,8 @@ from datetime import timedelta
 
 import polars as pl
 
+from batcher.schema import CONTACTS
+
 STREAM = ("cluster_uid", "scope")
 
 
@@ -30,5 +32,4 @@ def find_gaps(contacts: pl.LazyFrame, known: pl.LazyFrame, *, event_ttl: timedel
 
 def last_contacts(contacts: pl.LazyFrame) -> pl.LazyFrame:
     """Return the newest contact of each stream, :data:`batcher.schema.CONTACTS`."""
-    newest = contacts.sort("received_at").group_by(STREAM).last()
-    return newest.select(contacts.collect_schema().names())
+    return contacts.sort("received_at").group_by(STREAM).last().select(*CONTACTS)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import TARGET
 from batcher.telemetry import Verdict
 
 _PLACE = ("cluster", "namespace", "cluster_scoped")
@@ -68,6 +67,3 @@ def glob(pattern: str) -> str:
     """Return the anchored, linear-time regular expression of a glob of ``*`` and ``?``."""
     parts = {"*": "(?s:.*)", "?": "(?s:.)"}
     return "^" + "".join(parts.get(char) or re.escape(char) for char in pattern) + "$"
-
-
-__all__ = ["TARGET", "Rule", "glob", "locate"]

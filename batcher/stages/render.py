@@ -16,7 +16,7 @@ _MICROSECONDS = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
 def render(summaries: pl.LazyFrame, *, now: datetime, prefix: bool) -> pl.LazyFrame:
-    """Return ``summary, version, closed, resource_version`` (the one last written), and the write's
+    """Return ``summary, version, resource_version`` (the one last written), and the write's
     ``workspace, namespace, name, event`` (JSON without resourceVersion).
 
     In: :data:`batcher.schema.OPEN_SUMMARIES`. ``prefix`` puts the cluster in front of the message, because
@@ -25,7 +25,6 @@ def render(summaries: pl.LazyFrame, *, now: datetime, prefix: bool) -> pl.LazyFr
     return summaries.with_columns(event_name=_name()).select(
         "summary",
         "version",
-        "closed",
         "resource_version",
         "workspace",
         namespace="target_namespace",

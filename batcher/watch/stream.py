@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import aiohttp
@@ -138,7 +139,7 @@ async def stream_once(feed: Feed, cursor: Cursor) -> None:
     began = asyncio.get_running_loop().time()
     heard = False
     async with feed.connection.request("GET", feed.path, params=params, timeout=timeout) as response:
-        if response.status != 200:  # noqa: PLR2004
+        if response.status != HTTPStatus.OK:
             _raise_for(response, await response.read())
         feed.told("contact")
         async for chunk in _whole_lines(feed, response):
@@ -159,7 +160,8 @@ async def _spool_chunk(feed: Feed, chunk: bytes, cursor: Cursor) -> None:
     if lines.ending is Ending.ERROR:
         code, reason = error_of(lines.rest)
         message = f"{feed.cluster}: the watch ended with {code or 'an error'} {reason}".rstrip()
-        raise Expired(message) if code == 410 or reason in {"Expired", "Gone"} else Unavailable(message)  # noqa: PLR2004
+        expired = code == HTTPStatus.GONE or reason in {"Expired", "Gone"}
+        raise Expired(message) if expired else Unavailable(message)
     if lines.ending is Ending.CORRUPT:
         await _refuse(feed, lines.rest, "not JSON, or without resourceVersion")
 
@@ -200,17 +202,20 @@ async def _chunks(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIterator
             yield chunk
 
 
+_ERRORS = {
+    HTTPStatus.GONE: Expired,
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Forbidden,
+}
+
+
 def _raise_for(response: aiohttp.ClientResponse, body: bytes) -> None:
     status = response.status
-    if status == 200:  # noqa: PLR2004
+    if status == HTTPStatus.OK:
         return
     message = f"HTTP {status} {_reason(body)}".rstrip()
-    if status == 410:  # noqa: PLR2004
-        raise Expired(message)
-    if status == 401:  # noqa: PLR2004
-        raise Unauthorized(message)
-    if status == 403:  # noqa: PLR2004
-        raise Forbidden(message)
+    if status in _ERRORS:
+        raise _ERRORS[HTTPStatus(status)](message)
     after = response.headers.get("Retry-After", "")
     raise Unavailable(message, float(after) if after.isdigit() else None)
 

@@ -20,12 +20,11 @@ import yaml
 
 from batcher import clock
 from batcher.batch import DataDirectory
-from batcher.batch.process import latest
 from batcher.connect import Connection, connect
 from batcher.sandbox.scenario import CLUSTERS, Emitter, play
 from batcher.settings import parse_duration
 from batcher.verify import verify
-from tests.service.world import batcher, finish, until
+from tests.service.world import batcher, finish, told, totals, until
 
 KUBECONFIG = os.environ.get("BATCHER_KCP_KUBECONFIG", "")
 WORKSPACES = "/clusters/root/apis/tenancy.kcp.io/v1alpha1/workspaces"
@@ -138,10 +137,10 @@ async def test_workspaces_are_watched_and_told_every_occurrence_once(kcp: Kcp, t
                 for request in source.requests:
                     status, answer = await kcp.call(*request)
                     assert status in {200, 201}, answer
-            await until(lambda: _occurrences(directory) == emitter.occurrences)
+            await until(lambda: totals(directory).get("occurrences") == emitter.occurrences)
             kept = sum(h.times for h in happenings if h.regarding.namespace in NAMESPACES)
             async with asyncio.timeout(60):
-                while _told(await kcp.events(paths["shop"])) != kept:
+                while told(await kcp.events(paths["shop"])) != kept:
                     await asyncio.sleep(0.2)
             code, _, err = await finish(process)
         assert code == 0, err
@@ -164,13 +163,3 @@ def _configure(folder: Path, paths: Mapping[str, str], server: str) -> Path:
     }
     (folder / "batcher.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     return folder / "batcher.yaml"
-
-
-def _occurrences(directory: DataDirectory) -> int:
-    if not (directory.root / "format").exists():
-        return 0
-    return latest(directory)[0].totals["occurrences"]
-
-
-def _told(events: list[dict[str, Any]]) -> int:
-    return sum(int(event["metadata"]["annotations"]["batcher.kcp.io/occurrences"]) for event in events)

@@ -189,7 +189,6 @@ def write(
         name=name,
         event=event,
         resource_version=known,
-        closing=False,
     )
 
 

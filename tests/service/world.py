@@ -45,14 +45,12 @@ class World:
 
     def totals(self) -> Mapping[str, int]:
         """What the last commit says; nothing before there is one."""
-        if not (self.directory.root / "format").exists():
-            return {}
-        return latest(self.directory)[0].totals
+        return totals(self.directory)
 
     def told(self) -> int:
         """How many occurrences the workspaces' summaries say there were."""
         events = [event for workspace in self.sandbox.kcp.workspaces.values() for event in workspace.events()]
-        return sum(int(event["metadata"]["annotations"]["batcher.kcp.io/occurrences"]) for event in events)
+        return told(events)
 
     def configure(self, **changes: Any) -> None:
         """Write the configuration, with top-level ``changes``."""
@@ -72,6 +70,18 @@ class World:
             "publish": {"rewriteAfter": "200ms", "rewriteMost": "200ms"},
         }  # fmt: skip
         self.config.write_text(yaml.safe_dump(document | changes), encoding="utf-8")
+
+
+def totals(directory: DataDirectory) -> Mapping[str, int]:
+    """What the last commit in ``directory`` says; nothing before there is one."""
+    if not (directory.root / "format").exists():
+        return {}
+    return latest(directory)[0].totals
+
+
+def told(events: Iterable[Mapping[str, Any]]) -> int:
+    """How many occurrences the summaries among a workspace's ``events`` say there were."""
+    return sum(int(event["metadata"]["annotations"]["batcher.kcp.io/occurrences"]) for event in events)
 
 
 @asynccontextmanager
