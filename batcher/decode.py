@@ -8,7 +8,7 @@ Counts are bounded at 32 bits, as in the API: an unbounded one would lose the wh
 built, and two of 63 bits would make a total negative.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import CONTACTS, LINES, QUARANTINE, empty, from_rows
+from batcher.schema import CONTACTS, LINES, QUARANTINE, Columns, empty, from_rows
 from batcher.spool import Kind, Section
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Ignored
@@ -81,6 +81,14 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
     reportingInstance: str = ""  # noqa: N815
 
 
+class _Peeked(msgspec.Struct, frozen=True, gc=False):
+    """What of an Event names its revision."""
+
+    metadata: _Metadata
+    firstTimestamp: str | None = None  # noqa: N815
+    eventTime: str | None = None  # noqa: N815
+
+
 class _WatchLine(msgspec.Struct, frozen=True, gc=False):
     type: str
     object: _Event
@@ -100,6 +108,7 @@ class Decoded(NamedTuple):
 
 _watch_decoder = msgspec.json.Decoder(_WatchLine)
 _list_decoder = msgspec.json.Decoder(_Event)
+_peek_decoder = msgspec.json.Decoder(_Peeked)
 _CHANGES = {"ADDED": None, "MODIFIED": None, "DELETED": Ignored.DELETED, "BOOKMARK": Ignored.BOOKMARK}
 
 
@@ -172,12 +181,35 @@ def _countable(version: str) -> bool:
     return digits and 0 < int(version) <= _LARGEST
 
 
-def _identity(cluster_uid: str, event: _Event) -> int:
+def _identity(cluster_uid: str, event: _Event | _Peeked) -> int:
     """Hash the counting identity (:data:`batcher.schema.OCCURRENCE`); the name, which may hold anything, is last."""
     metadata = event.metadata
     when = event.firstTimestamp or event.eventTime or f"uid {metadata.uid}"
     same = f"{cluster_uid}\0{metadata.namespace}\0{when}\0{metadata.name}"
     return xxhash.xxh3_128_intdigest(same.encode())
+
+
+REVISIONS: Columns = {
+    "index": pl.Int64,
+    "identity_high": pl.UInt64,
+    "identity_low": pl.UInt64,
+    "resource_version": pl.Int64,
+}
+"""Which revisions some bare objects are, without the rest of them."""
+
+
+def revisions(cluster_uid: str, items: Sequence[bytes]) -> pl.DataFrame:
+    """Return :data:`REVISIONS` of the bare Events ``items``; those that could not be counted are left out."""
+    rows: list[tuple[int, int, int, int]] = []
+    for index, item in enumerate(items):
+        try:
+            event = _peek_decoder.decode(item)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if _unusable(event.metadata) is None:
+            identity = _identity(cluster_uid, event)
+            rows.append((index, identity >> 64, identity & _LOW_64, int(event.metadata.resourceVersion)))
+    return pl.DataFrame(rows, schema=REVISIONS, orient="row")
 
 
 def _lines(rows: list[_Row]) -> pl.DataFrame:

@@ -65,6 +65,15 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def fingerprint(path: Path) -> tuple[int, int, int]:
+    """Return what changes when a file's content does, a swapped symlink included; zeros if it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` until the block ends; the kernel frees it when the process dies.

@@ -59,6 +59,14 @@ class CorruptStream(BatcherError):  # noqa: N818  named by what was found
     """A line is not JSON or has no resourceVersion: keep its bytes in quarantine and list again."""
 
 
+class Replaced(BatcherError):  # noqa: N818  named by what happened to the cluster
+    """Another cluster answers at this address: ask who it is, and begin with that one."""
+
+
+class Restored(BatcherError):  # noqa: N818  named by what happened to the cluster
+    """The cluster's versions went backwards (its etcd was restored): begin a new incarnation of the stream."""
+
+
 class DataDirError(BatcherError):
     """The data directory cannot be used as it is: locked, of another format, damaged, or full."""
 

@@ -8,7 +8,7 @@ rule of counting or of the protocol is here.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -19,25 +19,31 @@ import polars as pl
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from batcher import disk
 from batcher.archive import Deliverer, check_owner
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
 from batcher.clock import Now, from_micros, monotonic
 from batcher.connect import Connection, connect
+from batcher.decode import revisions
 from batcher.errors import ArchiveError, ConfigError
 from batcher.pipeline import Rules
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
-from batcher.settings import Cluster, Settings, allowed
+from batcher.settings import Cluster, Settings, allowed, refuse_fixed
+from batcher.spool import Stream
 from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
 from batcher.stages.aggregate import is_closed
 from batcher.stages.locate import Rule
+from batcher.stages.missing import missing
 from batcher.stages.render import render
 from batcher.stages.settle import due
 from batcher.status import ClusterStatus, Status, samples, write_status
 from batcher.watch import ClusterSpec, Fleet
 from batcher.watch import ClusterStatus as WatchStatus
 
+RELOAD_SECONDS = 5.0
+"""How often the configuration's file is looked at; a ConfigMap takes a minute to arrive anyway."""
 SEGMENTS_AT_LEAST = 8
 """Into so many segments the spool's bound is cut, because only a whole segment can be retired."""
 
@@ -71,9 +77,27 @@ def archive_root(settings: Settings) -> Path:
     return Path(settings.archive.path).absolute()
 
 
+class Specs:
+    """How to watch each configured cluster; one that did not change keeps its spec, and so its watch."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._made: dict[str, tuple[Cluster, ClusterSpec]] = {}
+
+    def of(self, settings: Settings) -> list[ClusterSpec]:
+        """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be."""
+        made: dict[str, tuple[Cluster, ClusterSpec]] = {}
+        for cluster in settings.clusters:
+            before = self._made.get(cluster.name)
+            made[cluster.name] = before if before and before[0] == cluster else (cluster, _spec(cluster))
+        self._made = made
+        return [spec for _, spec in made.values()]
+
+
 class Edges(NamedTuple):
     """What of a service talks to others: source clusters, kcp, the archive."""
 
+    specs: Specs
     fleet: Fleet
     publisher: Publisher
     kcp: Connection
@@ -99,20 +123,21 @@ class Service:
         self._writer = writer
         self._spool = spool
         self._now = now
-        self._fleet, self._publisher, self._kcp, self._deliverer = edges
+        self._specs, self._fleet, self._publisher, self._kcp, self._deliverer = edges
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
         self._delivery_due = asyncio.Event()
         self._archive_trouble = ""
+        self._config_trouble = ""
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
         """Run until ``stop`` is set; then commit and deliver what was received, and return.
 
         With ``settle``, every summary's newest totals are written before, however recent the last write.
         """
-        scheduler = self._scheduler()
         async with self._serving(), asyncio.TaskGroup() as group:
-            watching = group.create_task(self._fleet.run())
+            watching = group.create_task(self._fleet.run(self))
             others = [
                 group.create_task(work)
                 for work in (
@@ -122,14 +147,14 @@ class Service:
                     self._loop(self._delivery_due, self._deliver),
                 )
             ]
-            scheduler.start()
+            self._schedule()
             await stop.wait()
             watching.cancel()
             await asyncio.wait([watching])
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
             await self._deliver()
-            scheduler.shutdown(wait=False)
+            self._scheduler.shutdown(wait=False)
             for task in others:
                 task.cancel()
         await self._kcp.close()
@@ -141,15 +166,17 @@ class Service:
             return contextlib.nullcontext()
         return serving(serve.address, serve.port, samples=lambda: samples(self.status), health=self.health)
 
-    def _scheduler(self) -> AsyncIOScheduler:
-        scheduler = AsyncIOScheduler(timezone="UTC")
+    def _schedule(self) -> None:
         always = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        for event, every in (
-            (self._batch_due, self._settings.batch.interval),
-            (self._delivery_due, self._settings.archive.interval),
-        ):
-            scheduler.add_job(event.set, "interval", seconds=every.total_seconds(), **always)
-        return scheduler
+        for event, every in self._every().items():
+            self._scheduler.add_job(event.set, "interval", seconds=every.total_seconds(), id=str(id(event)), **always)
+        self._scheduler.start()
+
+    def _every(self) -> dict[asyncio.Event, timedelta]:
+        return {
+            self._batch_due: self._settings.batch.interval,
+            self._delivery_due: self._settings.archive.interval,
+        }
 
     @staticmethod
     async def _loop(due_now: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
@@ -216,6 +243,38 @@ class Service:
             self._batches.delivered(through)
             self._spool.retire(self._batches.retire())
 
+    async def missing(self, stream: Stream, items: Sequence[bytes]) -> list[bytes]:
+        """Return the bare Events of ``items`` whose revision no batch has counted (:class:`batcher.watch.Seen`)."""
+        seen = self._batches.state["seen"].lazy()
+
+        def look() -> list[int]:
+            found = missing(revisions(stream.cluster_uid, items).lazy(), seen).collect(engine="in-memory")
+            return found["index"].to_list()
+
+        return [items[index] for index in await asyncio.to_thread(look)]
+
+    async def settled(self) -> None:
+        """Return when batches have run over everything that is on disk now."""
+        await self._run_batches()
+
+    def apply(self, settings: Settings) -> None:
+        """Go on with ``settings``: clusters come and go, and rules hold from the next batch on.
+
+        Raises :class:`ConfigError`, and changes nothing, if they differ in what a running service cannot change.
+        """
+        refuse_fixed(self._settings, settings)
+        clusters = self._specs.of(settings)
+        self._settings = settings
+        self._fleet.apply(clusters)
+        self._publisher.allow(_allowed(settings))
+        self._batches.plan_with(rules_of(settings))
+        for event, every in self._every().items():
+            self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())
+
+    def told_of_configuration(self, trouble: str) -> None:
+        """Note why the newest configuration is not the one in use; empty if it is."""
+        self._config_trouble = trouble
+
     def revision(self, cluster_uid: str) -> int:
         """Return the resourceVersion up to which the Events of a cluster are on disk, 0 if none are."""
         found = [
@@ -241,6 +300,7 @@ class Service:
             spool_bytes=self._spool.size,
             spool_trouble=self._writer.trouble,
             archive_trouble=self._archive_trouble,
+            config_trouble=self._config_trouble,
             publish_trouble=publishing.last_error if publishing.pending else "",
             clusters=[self._cluster(name, watch) for name, watch in self._fleet.statuses.all.items()],
         )
@@ -255,6 +315,7 @@ class Service:
             last_contact_at=watch.last_contact_at,
             restarts=watch.restarts,
             lists=watch.lists,
+            recovered=watch.recovered,
             last_error=watch.last_error,
             **{key: counted.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
         )
@@ -305,7 +366,8 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
     :class:`batcher.errors.ArchiveError` before anything is sent.
     """
     root = archive_root(settings)
-    specs = [_spec(cluster) for cluster in settings.clusters]
+    specs = Specs()
+    clusters = specs.of(settings)
     kcp = _kcp_connection(settings)
     directory = DataDirectory(settings.data_dir)
     segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
@@ -322,31 +384,65 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
         # A clock that jumped back while the process was down must not date a line before a batch's now.
         recovered.last_received_at = max(recovered.last_received_at, batches.last.now)
         writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
-        patterns = [workspace.path for workspace in settings.kcp.workspaces]
         edges = Edges(
-            Fleet(specs, sink=writer, cursors=spool.cursors, now=now),
-            Publisher(
-                kcp, now=now, allowed=lambda name: allowed(name, patterns), max_pending=settings.publish.max_pending
-            ),
+            specs,
+            Fleet(clusters, sink=writer, cursors=lambda: spool.cursors, now=now),
+            Publisher(kcp, now=now, allowed=_allowed(settings), max_pending=settings.publish.max_pending),
             kcp,
             Deliverer(root, directory.staged, directory.id),
         )
         yield Service(settings, batches, writer, spool, edges=edges, now=now)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, *, now: Now) -> None:
-    """Run a service with ``settings`` until ``stop`` is set."""
+async def serve(load: Callable[[], Settings], source: Path, *, stop: asyncio.Event, now: Now) -> None:
+    """Run a service with the settings that ``load`` reads from ``source``, and again when that changes.
+
+    A file that is wrong is told of, and the settings before stay.
+    """
+    before = disk.fingerprint(source)
+    settings = load()
     with opened(settings, now=now) as service:
         log.info("started", data_dir=str(settings.data_dir), clusters=len(settings.clusters))
-        await service.run(stop)
+        async with asyncio.TaskGroup() as group:
+            reloading = group.create_task(_reload_for_ever(service, load, source, before))
+            await service.run(stop)
+            reloading.cancel()
         log.info("stopped", batch=service.status.batch)
+
+
+async def _reload_for_ever(
+    service: Service, load: Callable[[], Settings], source: Path, before: tuple[int, int, int]
+) -> None:
+    while True:
+        await asyncio.sleep(RELOAD_SECONDS)
+        found = disk.fingerprint(source)
+        if found != before:
+            before = found
+            reload(service, load)
+
+
+def reload(service: Service, load: Callable[[], Settings]) -> None:
+    """Read the settings again and apply them to ``service``, or say why not and change nothing."""
+    try:
+        service.apply(load())
+    except ConfigError as error:
+        service.told_of_configuration(f"{error.source}: {'; '.join(error.problems)}")
+        log.warning("configuration refused; the one before stays", source=error.source, problems=error.problems)
+    else:
+        service.told_of_configuration("")
+        log.info("configuration reloaded")
+
+
+def _allowed(settings: Settings) -> Callable[[str], bool]:
+    patterns = [workspace.path for workspace in settings.kcp.workspaces]
+    return lambda name: allowed(name, patterns)
 
 
 def _spec(cluster: Cluster) -> ClusterSpec:
     connection = connect(
         name=cluster.name, kubeconfig=cluster.kubeconfig, context=cluster.context, in_cluster=cluster.in_cluster
     )
-    return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces))
+    return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces), event_ttl=cluster.event_ttl)
 
 
 def _kcp_connection(settings: Settings) -> Connection:

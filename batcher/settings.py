@@ -8,6 +8,7 @@ kubeconfig is found by the one who connects.
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -248,6 +249,18 @@ class Settings(_Model):
             message = f"not among kcp.workspaces: {'; '.join(outside)}"
             raise ValueError(message)
         return self
+
+
+_FIXED = ("data_dir", "kcp.kubeconfig", "kcp.context", "archive.path", "publish.max_pending", "spool", "serve", "log")
+"""What a running service has taken hold of: a directory, a port, an address."""
+
+
+def refuse_fixed(before: Settings, after: Settings) -> None:
+    """Raise :class:`ConfigError` if ``after`` differs in what only a restart can change."""
+    changed = [name for name in _FIXED if attrgetter(name)(before) != attrgetter(name)(after)]
+    if changed:
+        names = [".".join(to_camel(part) for part in name.split(".")) for name in changed]
+        raise ConfigError([f"{name}: changes only with a restart" for name in names])
 
 
 def allowed(workspace: str, patterns: list[str]) -> bool:

@@ -27,6 +27,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     last_contact_at: datetime | None
     restarts: int
     lists: int
+    recovered: int
+    """Revisions that the API server never sent, found by an audit."""
     last_error: str
     events: int
     occurrences: int
@@ -51,6 +53,8 @@ class Status(msgspec.Struct, frozen=True):
     spool_trouble: str
     archive_trouble: str
     publish_trouble: str
+    config_trouble: str
+    """Why the newest configuration is not the one in use."""
     clusters: list[ClusterStatus]
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
@@ -94,6 +98,7 @@ def samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_identities_seen", status.identities)
     yield Sample("batcher_spool_bytes", status.spool_bytes)
     yield Sample("batcher_spool_blocked", bool(status.spool_trouble))
+    yield Sample("batcher_config_refused", bool(status.config_trouble))
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
     for cluster in status.clusters:
         yield from _cluster_samples(cluster)
@@ -105,6 +110,7 @@ def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
     yield Sample("batcher_cluster_events", cluster.events, labels)
     yield Sample("batcher_cluster_restarts", cluster.restarts, labels)
     yield Sample("batcher_cluster_lists", cluster.lists, labels)
+    yield Sample("batcher_cluster_recovered", cluster.recovered, labels)
     yield Sample("batcher_cluster_lag_seconds", cluster.lag_ms / 1000, labels)
     if cluster.last_contact_at:
         yield Sample("batcher_cluster_last_contact_seconds", cluster.last_contact_at.timestamp(), labels)

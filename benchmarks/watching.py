@@ -87,7 +87,7 @@ async def _spool_all(kubeconfig: Path, count: int) -> None:
         writer = SpoolWriter(log, log.recover(BEGIN), now=clock.now, max_bytes=2**40)
         connection = connect(name=CLUSTER, kubeconfig=kubeconfig, context=CLUSTER)
         spec = ClusterSpec(CLUSTER, connection)
-        fleet = Fleet([spec], sink=writer, cursors=_FromTheFirst(), now=clock.now, rng=random.Random(1))
+        fleet = Fleet([spec], sink=writer, cursors=_FromTheFirst, now=clock.now, rng=random.Random(1))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(writer.run()), group.create_task(fleet.run())]
             while writer.cut(BEGIN, 10 * count).lines < count:  # noqa: ASYNC110  another task's counter

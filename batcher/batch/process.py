@@ -59,11 +59,15 @@ class Batches:
         self._directory = directory
         self._read = read
         self._owner = directory.id
-        self._encoded_rules = msgspec.json.encode(rules)
+        self.plan_with(rules)
         self._snapshotted = NOTHING
         self.last = NOTHING
         self.state: State = empty_state()
         self.undelivered: list[StagedFile] = []
+
+    def plan_with(self, rules: Rules) -> None:
+        """Plan with ``rules`` from the next batch on; a plan that is on disk keeps its own."""
+        self._encoded_rules = msgspec.json.encode(rules)
 
     @property
     def end(self) -> Place:

@@ -1,6 +1,7 @@
 """``batcher run``: the service."""
 
 import asyncio
+import functools
 import os
 import signal
 from typing import Annotated
@@ -24,13 +25,14 @@ def run(
         message = "run: give --config FILE (an example: deploy/examples/one-cluster.yaml)"
         raise UsageError(message)
     flags = {"dataDir": str(data_dir) if data_dir else None, "archive.path": archive}
-    loaded = settings.load(config, os.environ, flags)
-    logs.configure(loaded.log.format, loaded.log.level)
+    load = functools.partial(settings.load, config, os.environ, flags)
+    log = load().log
+    logs.configure(log.format, log.level)
 
     async def until_told() -> None:
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        await serve(loaded, stop, now=clock.now)
+        await serve(load, config, stop=stop, now=clock.now)
 
     asyncio.run(until_told())

@@ -72,6 +72,10 @@ class Publisher:
         self._something_ended = asyncio.Event()
         self._written = self._refused = 0
 
+    def allow(self, allowed: Callable[[str], bool]) -> None:
+        """Write from now on to workspaces that are ``allowed``, and to no other."""
+        self._allowed = allowed
+
     def offer(self, writes: Iterable[Write]) -> None:
         """Take ``writes`` to be sent; a newer version replaces one that waits. Never blocks.
 

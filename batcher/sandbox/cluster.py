@@ -126,8 +126,12 @@ class Contents:
         self._server.store.lose(count)
 
     def restore(self, revision: int) -> None:
-        """Restore the server from a backup of ``revision``, under a new identity; its streams end."""
+        """Restore the server from a backup of ``revision``; its streams end."""
         self._server.restore(revision)
+
+    def replace(self) -> None:
+        """Let another cluster answer at this address; the streams end."""
+        self._server.replace()
 
     @property
     def _api(self) -> Api:

@@ -121,12 +121,16 @@ class ApiServer:
         return found
 
     def restore(self, revision: int) -> None:
-        """Become an etcd restored from a backup of ``revision``: objects, counter, and a new identity.
+        """Become an etcd restored from a backup of ``revision``: its objects, counter and identity; all streams end.
 
-        The new kube-system Namespace is written at the next revision; all streams end. Raises Expired when
-        the history of ``revision`` is gone.
+        Raises Expired when the history of ``revision`` is gone.
         """
         self.store.rewind(revision)
+        self.generation += 1
+        self._ring_all()
+
+    def replace(self) -> None:
+        """Become another cluster at the same address: a new kube-system Namespace; all streams end."""
         self.generation += 1
         for cluster in self._workspaces.by_name if self._workspaces else [""]:
             place = Place(NAMESPACES, cluster, "", "kube-system")

@@ -47,6 +47,8 @@ class Stream(msgspec.Struct, frozen=True, array_like=True):
     cluster_uid: str
     resource: str
     scope: str = ""
+    incarnation: int = 0
+    """How often its resourceVersions began anew, because the cluster's etcd was restored from a backup."""
 
 
 class Section(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,7 @@ about tasks or clocks; :mod:`batcher.spool.writer` does the grouping.
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -218,9 +218,9 @@ class Log:
                 raise DataDirError(message) from damage
 
     @property
-    def cursors(self) -> dict[Stream, str]:
-        """Where each stream resumes, as of the last frame on disk."""
-        return dict(self._cursors)
+    def cursors(self) -> Mapping[Stream, str]:
+        """Where each stream resumes, as of the last frame on disk; replaced at each append, never changed."""
+        return self._cursors
 
     @property
     def end(self) -> Place:

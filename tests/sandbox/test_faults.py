@@ -198,21 +198,30 @@ async def test_a_lost_update_is_listed_and_never_watched(cluster: Cluster, http:
     assert [found["metadata"]["name"] for found in cluster.events()] == ["lost", "seen"]
 
 
-async def test_a_restored_server_has_another_identity_and_older_versions(
+async def test_a_restored_server_has_older_versions_and_its_identity(
     cluster: Cluster, http: aiohttp.ClientSession
 ) -> None:
     cluster.create_event(event("kept"))
     backup, uid = cluster.latest_revision, cluster.uid
     for name in ("a", "b", "c", "d"):
         cluster.create_event(event(name))
-    newest = cluster.latest_revision
     async with http.get(cluster.url + EVENTS, params=watch(cluster)) as answer:
         cluster.restore(backup)
         async with asyncio.timeout(10):
             assert await answer.content.read() == b""
-    assert cluster.uid != uid
-    assert cluster.latest_revision < newest
+    assert (cluster.uid, cluster.latest_revision) == (uid, backup)
     assert [found["metadata"]["name"] for found in cluster.events()] == ["kept"]
+
+
+async def test_another_server_at_the_address_has_another_identity(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    uid = cluster.uid
+    async with http.get(cluster.url + EVENTS, params=watch(cluster)) as answer:
+        cluster.replace()
+        async with asyncio.timeout(10):
+            assert await answer.content.read() == b""
+    assert cluster.uid != uid
 
 
 async def test_a_clock_can_be_wrong(cluster: Cluster, http: aiohttp.ClientSession) -> None:

@@ -2,41 +2,63 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 
-from batcher.connect import connect
+from batcher.connect import Connection, connect
+from batcher.decode import revisions
+from batcher.errors import DataDirError
 from batcher.sandbox import Cluster, Sandbox
 from batcher.sandbox.manual_clock import ManualClock
 from batcher.spool import Kind, Section, Stream
-from batcher.watch import ClusterSpec, Fleet
+from batcher.watch import ClusterSpec, ClusterStatus, Fleet, Seen
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+Ask = Callable[[str, Mapping[str, str]], None]
 
 
 @dataclass
 class Sink:
-    """Keeps every section; everything is durable at once."""
+    """Keeps every section; everything is durable at once, until ``lasts`` sections are, when the disk fails."""
 
     sections: list[Section] = field(default_factory=list)
+    lasts: int | None = None
+    full: bool = False
+    """Whether ``append`` waits, as it does while the disk takes nothing."""
 
     async def append(self, section: Section) -> None:
+        while self.full:
+            await asyncio.sleep(1)
+        if self.lasts is not None and len(self.sections) >= self.lasts:
+            message = "the disk failed"
+            raise DataDirError(message)
         self.sections.append(section)
 
     async def durable(self) -> None:
         return
 
+    @property
+    def cursors(self) -> dict[Stream, str]:
+        """What a restart would resume from."""
+        found: dict[Stream, str] = {}
+        for section in self.sections:
+            if section.cursor:
+                found[section.stream] = section.cursor
+            elif section.cursor is not None:
+                found.pop(section.stream, None)
+        return found
+
     def kinds(self) -> list[Kind]:
         return [section.kind for section in self.sections]
 
     def cursor(self) -> str:
-        """What a restart would resume from."""
         return next((s.cursor for s in reversed(self.sections) if s.cursor), "")
 
     def delivered(self) -> list[tuple[str, str, int]]:
@@ -50,8 +72,45 @@ class Sink:
                     found.append((kind, event["metadata"].get("name", ""), event.get("count", 0)))
         return found
 
+    def names(self) -> list[str]:
+        return [name for _, name, _ in self.delivered()]
+
     def refused(self) -> list[tuple[bytes, str]]:
         return [(section.body, section.note) for section in self.sections if section.kind is Kind.REFUSED]
+
+
+@dataclass
+class Counted:
+    """Has counted what is in the sink, as batches would have."""
+
+    sink: Sink
+
+    async def missing(self, stream: Stream, items: Sequence[bytes]) -> list[bytes]:
+        bodies = [
+            msgspec.json.encode(decoded.get("object", decoded))
+            for section in self.sink.sections
+            for decoded in map(msgspec.json.decode, section.body.splitlines())
+        ]
+        known = set(revisions(stream.cluster_uid, bodies).drop("index").rows())
+        found = revisions(stream.cluster_uid, items).rows()
+        return [items[index] for index, *revision in found if tuple(revision) not in known]
+
+    async def settled(self) -> None:
+        return
+
+
+class Recorded(Connection):
+    """A connection that tells of each request before it is sent."""
+
+    def __init__(self, connection: Connection, ask: Ask) -> None:
+        self.__dict__ = connection.__dict__
+        self.ask = ask
+
+    def request(  # type: ignore[override, explicit-override]  # passes all on; typing.override came with 3.12
+        self, method: str, path: str, **options: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        self.ask(path, options.get("params") or {})
+        return super().request(method, path, **options)
 
 
 @dataclass
@@ -61,43 +120,94 @@ class Watched:
     cluster: Cluster
     sink: Sink
     fleet: Fleet
+    spec: ClusterSpec
+    now: ManualClock
+    """The watcher's, which is not the cluster's."""
+    asked: list[tuple[str, Mapping[str, str]]]
 
-    def event(self, name: str, count: int = 1) -> None:
-        about = {"kind": "Pod", "name": "p", "namespace": "web"}
-        known = any(event["metadata"]["name"] == name for event in self.cluster.events("web"))
+    def event(self, name: str, count: int = 1, namespace: str = "web") -> None:
+        about = {"kind": "Pod", "name": "p", "namespace": namespace}
+        known = any(event["metadata"]["name"] == name for event in self.cluster.events(namespace))
         if known:
-            self.cluster.update_event("web", name, {"count": count})
+            self.cluster.update_event(namespace, name, {"count": count})
         else:
-            metadata = {"name": name, "namespace": "web"}
+            metadata = {"name": name, "namespace": namespace}
             self.cluster.create_event({"metadata": metadata, "involvedObject": about, "reason": "R", "count": count})
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 3600) -> None:
-        """Let virtual time pass until ``condition`` holds."""
+    async def until(self, condition: Callable[[], bool], seconds: float = 3600, *, step: float = 0.05) -> None:
+        """Let virtual time pass until ``condition`` holds, which is asked each ``step``."""
         async with asyncio.timeout(seconds):
             while not condition():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(step)
+
+    async def heard(self, *names: str, seconds: float = 3600) -> None:
+        """Let virtual time pass until events of all these names are spooled."""
+        await self.until(lambda: set(names) <= set(self.sink.names()), seconds)
+
+    async def connected(self) -> None:
+        await self.until(lambda: self.status.phase == "connected")
 
     @property
-    def status(self) -> Any:
+    def status(self) -> ClusterStatus:
         return self.fleet.statuses[self.cluster.name]
+
+    def watches(self) -> list[Mapping[str, str]]:
+        """The parameters of every watch that was asked for."""
+        return [params for _, params in self.asked if "watch" in params]
 
 
 @asynccontextmanager
-async def watched(
-    folder: Path, *, cursors: Mapping[str, str] | None = None, before: Callable[[Cluster], None] = lambda _: None
-) -> AsyncIterator[Watched]:
-    """Watch a fresh cluster until the block ends; ``cursors`` by resource, ``before`` prepares the cluster."""
+async def sandboxed(folder: Path, before: Callable[[Cluster], None] = lambda _: None) -> AsyncIterator[Cluster]:
+    """Run a fresh cluster that ``before`` prepares, and write its kubeconfig into ``folder``."""
     async with Sandbox(["us-west1"], {}, now=ManualClock(NOW)) as sandbox:
         cluster = sandbox.clusters["us-west1"]
         cluster.create_namespace("web")
         before(cluster)
         sandbox.write_kubeconfig(folder / "kubeconfig")
-        connection = connect(name="us-west1", kubeconfig=folder / "kubeconfig", context="us-west1")
-        known = {Stream(cluster.uid, resource): cursor for resource, cursor in (cursors or {}).items()}
+        yield cluster
+
+
+@asynccontextmanager
+async def watching(
+    cluster: Cluster,
+    folder: Path,
+    *,
+    sink: Sink | None = None,
+    seen: Callable[[Sink], Seen] | None = None,
+    on_ask: Ask = lambda _, __: None,
+    **spec: Any,
+) -> AsyncIterator[Watched]:
+    """Watch ``cluster`` into ``sink`` until the block ends, resuming from what the sink has."""
+    sink = sink or Sink()
+    asked: list[tuple[str, Mapping[str, str]]] = []
+
+    def ask(path: str, params: Mapping[str, str]) -> None:
+        asked.append((path, params))
+        on_ask(path, params)
+
+    def connection() -> Connection:
+        return Recorded(connect(name="us-west1", kubeconfig=folder / "kubeconfig", context="us-west1"), ask)
+
+    made = ClusterSpec("us-west1", connection(), **spec)
+    rng = random.Random(1)  # noqa: S311
+    now = ManualClock(NOW)
+    fleet = Fleet([made], sink=sink, cursors=lambda: sink.cursors, now=now, rng=rng)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(fleet.run(seen(sink) if seen else None))
+        yield Watched(cluster, sink, fleet, made, now, asked)
+        running.cancel()
+
+
+@asynccontextmanager
+async def watched(
+    folder: Path, *, cursors: Mapping[str, str] | None = None, before: Callable[[Cluster], None] = lambda _: None,
+    **options: Any,
+) -> AsyncIterator[Watched]:  # fmt: skip
+    """Watch a fresh cluster until the block ends; ``cursors`` by resource, ``before`` prepares the cluster."""
+    async with sandboxed(folder, before) as cluster:
         sink = Sink()
-        spec = ClusterSpec("us-west1", connection)
-        fleet = Fleet([spec], sink=sink, cursors=known, now=lambda: NOW, rng=random.Random(1))  # noqa: S311
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(fleet.run())
-            yield Watched(cluster, sink, fleet)
-            running.cancel()
+        for resource, cursor in (cursors or {}).items():
+            stream = Stream(cluster.uid, resource)
+            sink.sections.append(Section(stream, "us-west1", Kind.CURSOR, cursor))
+        async with watching(cluster, folder, sink=sink, **options) as w:
+            yield w
