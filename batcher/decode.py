@@ -8,6 +8,7 @@ Counts are bounded at 32 bits, as in the API: an unbounded one would lose the wh
 built, and two of 63 bits would make a total negative.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, NamedTuple
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import xxhash
 
 from batcher.schema import CONTACTS, LINES, QUARANTINE, Columns, empty, from_rows
-from batcher.spool import Kind, Section
+from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Ignored
 
@@ -116,11 +117,11 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
     """Return the lines of the event streams in ``frames``, each as a row, a quarantined row, or ignored."""
     rows: list[_Row] = []
     bad: list[_Bad] = []
-    heard: dict[tuple[str, str, str, int], None] = {}
+    heard: dict[tuple[Stream, str, int], None] = {}
     ignored = dict.fromkeys(Ignored, 0)
     for place, sections in frames:
         for section, first in _event_sections(sections):
-            heard[section.stream.cluster_uid, section.cluster, section.stream.scope, section.received_at] = None
+            heard[section.stream, section.cluster, section.received_at] = None
             for index, line in enumerate(section.body.split(b"\n")[: section.lines], first):
                 outcome = _decode_line(section, line)
                 if isinstance(outcome, tuple):
@@ -129,7 +130,7 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
                     ignored[outcome] += 1
                 else:
                     bad.append((place.line(index), section, outcome, line))
-    return Decoded(_lines(rows), _quarantined(bad), ignored, from_rows(list(heard), CONTACTS, micros="received_at"))
+    return Decoded(_lines(rows), _quarantined(bad), ignored, _contacts(heard))
 
 
 _Row = tuple[int, Section, str, _Event]
@@ -212,6 +213,19 @@ def revisions(cluster_uid: str, items: Sequence[bytes]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=REVISIONS, orient="row")
 
 
+@functools.lru_cache(maxsize=4096)
+def _cluster_key(cluster_uid: str) -> int:
+    return xxhash.xxh3_64_intdigest(cluster_uid.encode())
+
+
+def _contacts(heard: Iterable[tuple[Stream, str, int]]) -> pl.DataFrame:
+    rows = [
+        (_cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, received_at)
+        for stream, cluster, received_at in heard
+    ]
+    return from_rows(rows, CONTACTS, micros="received_at")
+
+
 def _lines(rows: list[_Row]) -> pl.DataFrame:
     positions, sections, delivered, events = zip(*rows, strict=True) if rows else ((), (), (), ())
     identities = [_identity(s.stream.cluster_uid, e) for s, e in zip(sections, events, strict=True)]
@@ -219,7 +233,9 @@ def _lines(rows: list[_Row]) -> pl.DataFrame:
         "position": positions,
         "received_at": [s.received_at for s in sections],
         "cluster_uid": [s.stream.cluster_uid for s in sections],
+        "cluster_key": [_cluster_key(s.stream.cluster_uid) for s in sections],
         "cluster": [s.cluster for s in sections],
+        "incarnation": [s.stream.incarnation for s in sections],
         "delivered": delivered,
         "identity_high": [identity >> 64 for identity in identities],
         "identity_low": [identity & _LOW_64 for identity in identities],

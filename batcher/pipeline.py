@@ -5,7 +5,7 @@ byte, today and after an upgrade in between. It changes no state; it says what c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
+from batcher.stages.listen import last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
 from batcher.stages.render import render
@@ -29,6 +30,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "open_slots": ("summary", "slot"),
     "open_summaries": ("summary",),
     "contacts": STREAM,
+    "clocks": ("cluster_key",),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -37,6 +39,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "open_slots": schema.OPEN_SLOTS,
     "open_summaries": schema.OPEN_SUMMARIES,
     "contacts": schema.CONTACTS,
+    "clocks": schema.CLOCKS,
 }
 
 State = dict[str, pl.DataFrame]
@@ -53,6 +56,8 @@ class Rules:
     longest: timedelta
     prefix: bool
     owner: bool
+    event_ttls: dict[str, timedelta] = field(default_factory=dict)
+    """By the cluster's name; ``event_ttl`` is for all others."""
 
 
 class Change(NamedTuple):
@@ -79,8 +84,11 @@ def empty_state() -> State:
 
 def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, now: datetime, rules: Rules) -> Result:
     """Run one batch over ``decoded`` lines and the ``outcomes`` (:data:`batcher.stages.settle.OUTCOMES`)."""
-    seen, open_slots, open_summaries, known = (state[name].lazy() for name in STATE_KEYS)
-    rows = _collect(deduplicate(measure(decoded.lines.lazy()), seen, event_ttl=rules.event_ttl))
+    seen, open_slots, open_summaries, known, known_clocks = (state[name].lazy() for name in STATE_KEYS)
+    event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
+    contacts = decoded.contacts.lazy()
+    clocks = _collect(run_clocks(contacts, known_clocks))
+    rows = _collect(deduplicate(listen(measure(decoded.lines.lazy()), clocks), seen, event_ttl=event_ttl))
     located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
     owned = regard_owner(located) if rules.owner else located
     parts = _collect(sessions(measured(owned), open_summaries, window=rules.window, longest=rules.longest))
@@ -92,9 +100,10 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
         "clusters": _by_cluster(rows).sort("cluster"),
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
-        "forgotten": forgotten(seen, now=now, event_ttl=rules.event_ttl).sort(OCCURRENCE),
-        "gaps": find_gaps(decoded.contacts.lazy(), known, event_ttl=rules.event_ttl),
-        "contacts": last_contacts(decoded.contacts.lazy()).sort(STREAM),
+        "forgotten": forgotten(seen, last_clocks(clocks), event_ttl=event_ttl).sort(OCCURRENCE),
+        "gaps": find_gaps(contacts, known, event_ttl=event_ttl),
+        "contacts": last_contacts(contacts).sort(STREAM),
+        "clocks": last_clocks(clocks).sort("cluster_key"),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
     }
@@ -156,6 +165,7 @@ def _result(
             summaries.filter(pl.col("end").is_null()).select(*schema.OPEN_SUMMARIES), ended.select("summary")
         ),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
+        "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }
     sums = _sums(decoded, outcomes, frames, tables)
     row = {"batch": batch, "now": now, **sums}

@@ -23,8 +23,8 @@ OCCURRENCE = ("identity_high", "identity_low")
 Not the uid: client-go re-creates an expired event under a new uid with its cumulative count.
 Source: ``tools/record/events_cache.go`` and the transcripts of real-events."""
 
-REVISION = ("cluster_uid", "uid", "resource_version")
-"""One Event object at one resourceVersion, as delivered."""
+REVISION = ("cluster_uid", "incarnation", "uid", "resource_version")
+"""One Event object at one resourceVersion, as delivered; a restored etcd gives versions out again."""
 
 SOURCE = ("cluster_uid", "reporting_controller", "namespace")
 """Who reported where: what a rate limit is for."""
@@ -54,7 +54,9 @@ LINES: Columns = {
     "position": pl.Int64,
     "received_at": TIME,
     "cluster_uid": pl.String,
+    "cluster_key": pl.UInt64,
     "cluster": pl.String,
+    "incarnation": pl.Int64,
     "delivered": pl.String,
     "identity_high": pl.UInt64,
     "identity_low": pl.UInt64,
@@ -97,6 +99,7 @@ OCCURRENCES: Columns = {
     "received_at": TIME,
     "cluster_uid": pl.String,
     "cluster": pl.String,
+    "incarnation": pl.Int64,
     "delivered": pl.String,
     "uid": pl.String,
     "namespace": pl.String,
@@ -183,13 +186,27 @@ OPEN_SUMMARIES: Columns = (
 SEEN: Columns = {
     "identity_high": pl.UInt64,
     "identity_low": pl.UInt64,
+    "cluster_key": pl.UInt64,
+    "incarnation": pl.Int64,
     "resource_version": pl.Int64,
     "count": pl.Int64,
-    "touched_at": TIME,
+    "touched": pl.Int64,
 }
-"""State: the largest resourceVersion and cumulative count of each counting identity."""
+"""State: the largest cumulative count of each counting identity, and the largest resourceVersion of its latest
+incarnation; ``touched`` is its cluster's clock (``heard`` of :data:`CLOCKS`) when it was seen last."""
+
+CLOCKS: Columns = {
+    "cluster_key": pl.UInt64,
+    "cluster": pl.String,
+    "received_at": TIME,
+    "heard": pl.Int64,
+}
+"""State: for how long each cluster has been listened to so far, in microseconds, as of its last contact.
+
+``cluster_key`` is 64 bits of xxh3 over the cluster's uid: a million identities name their cluster by it."""
 
 CONTACTS: Columns = {
+    "cluster_key": pl.UInt64,
     "cluster_uid": pl.String,
     "cluster": pl.String,
     "scope": pl.String,

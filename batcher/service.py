@@ -63,6 +63,7 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         mapping=tuple(mapping),
         event_ttl=max(cluster.event_ttl for cluster in settings.clusters),
+        event_ttls={cluster.name: cluster.event_ttl for cluster in settings.clusters},
         window=settings.aggregation.window,
         longest=settings.aggregation.max_duration,
         prefix=settings.transform.message_prefix,
@@ -248,7 +249,8 @@ class Service:
         seen = self._batches.state["seen"].lazy()
 
         def look() -> list[int]:
-            found = missing(revisions(stream.cluster_uid, items).lazy(), seen).collect(engine="in-memory")
+            listed = revisions(stream.cluster_uid, items).lazy()
+            found = missing(listed, seen, incarnation=stream.incarnation).collect(engine="in-memory")
             return found["index"].to_list()
 
         return [items[index] for index in await asyncio.to_thread(look)]

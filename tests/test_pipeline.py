@@ -165,9 +165,14 @@ def test_an_identity_is_taken_out_of_the_state_two_ttls_after_it_was_touched() -
     story = Story()
     story.batch(watched(event("a", 1)), minute=0)
     story.batch(watched(event("b", 2)), minute=60)
-    story.batch(minute=120)
+    heard = 5  # an hour without contact is five minutes of the cluster's clock
+    for minute in range(65, 180, 5):
+        story.batch(watched(), minute=minute)
+        heard += 5
+    assert (heard, len(story.state["seen"])) == (120, 2)
+    story.batch(minute=100_000)
     assert len(story.state["seen"]) == 2
-    story.batch(minute=121)
+    story.batch(watched(), minute=180)
     assert story.state["seen"]["resource_version"].to_list() == [2]
 
 
@@ -234,7 +239,10 @@ def test_lines_are_about_the_owner_unless_told_otherwise_and_the_archive_keeps_t
 
 def test_a_change_replaces_rows_of_the_same_key_and_leaves_the_others() -> None:
     def contacts(**minutes: float) -> pl.DataFrame:
-        rows = [{"cluster_uid": uid, "cluster": uid, "scope": "", "received_at": at(m)} for uid, m in minutes.items()]
+        rows = [
+            {"cluster_key": 0, "cluster_uid": uid, "cluster": uid, "scope": "", "received_at": at(m)}
+            for uid, m in minutes.items()
+        ]
         return pl.DataFrame(rows, schema=schema.CONTACTS)
 
     keys = STATE_KEYS["contacts"]

@@ -28,34 +28,34 @@ RULES = Rules(
     owner=True,
 )
 
-Delivery = tuple[str, str, int, int, int]
-"""cluster, event name, resourceVersion, cumulative count, minutes since the delivery before."""
+Delivery = tuple[str, str, int, int, int, int]
+"""cluster, event name, resourceVersion, cumulative count, minutes since the delivery before, incarnation."""
 
 histories = settings(max_examples=max(25, settings().max_examples // 4))
 """A history is several batches of 30 ms each: a quarter of the examples of other properties."""
 
 
-def of_gaps(*minutes: int) -> st.SearchStrategy[list[Delivery]]:
-    """Histories whose deliveries are so far apart."""
+def histories_of(*incarnations: int) -> st.SearchStrategy[list[Delivery]]:
+    """Histories of clusters that are out of reach now and then, and that were restored so often."""
     delivery = st.tuples(
         st.sampled_from(["a", "b"]),
         st.sampled_from(["web.1", "web.2", "api.1"]),
         st.integers(1, 6),
         st.integers(0, 5),
-        st.sampled_from(minutes),
+        st.sampled_from([0, 1, 1, 4, 6, 40, 600]),
+        st.sampled_from(incarnations),
     )
     return st.lists(delivery, min_size=1, max_size=12)
 
 
-deliveries = of_gaps(0, 1, 1, 4, 6, 40)
-near = of_gaps(0, 1, 4, 6)
-"""All within the time that a cluster keeps an Event, and so that an identity is kept."""
+deliveries = histories_of(0, 0, 0, 1)
+never_restored = histories_of(0)
 
 
 def frames(history: list[Delivery]) -> list[tuple[Place, list[Section]]]:
     """One frame a delivery, at its time."""
     made, at = [], MICROS
-    for number, (cluster, name, version, count, minutes) in enumerate(history):
+    for number, (cluster, name, version, count, minutes, incarnation) in enumerate(history):
         at += minutes * MINUTE
         event = {
             "metadata": {"name": name, "namespace": name.partition(".")[0], "uid": f"{cluster}-{name}",
@@ -65,7 +65,7 @@ def frames(history: list[Delivery]) -> list[tuple[Place, list[Section]]]:
             "reason": "BackOff", "type": "Warning", "message": f"seen {count}", "count": count,
         }  # fmt: skip
         line = msgspec.json.encode({"type": "MODIFIED", "object": event}) + b"\n"
-        stream = Stream(f"uid-{cluster}", "events")
+        stream = Stream(f"uid-{cluster}", "events", incarnation=incarnation)
         made.append((Place(1, number), [Section(stream, cluster, Kind.WATCHED, str(version), 1, line, received_at=at)]))
     return made
 
@@ -114,7 +114,7 @@ def test_cutting_batches_anywhere_changes_no_row_no_verdict_no_total(
 
 
 @histories
-@given(near)
+@given(deliveries)
 def test_delivering_everything_again_adds_nothing(history: list[Delivery]) -> None:
     whole = frames(history)
     state, first = batch(empty_state(), whole, 1, whole[-1][1][0].received_at)
@@ -142,13 +142,28 @@ def test_two_clusters_together_are_each_alone(history: list[Delivery]) -> None:
 
 
 @histories
-@given(near)
+@given(never_restored)
 def test_the_highest_count_of_an_event_whose_versions_only_grow_is_its_total(history: list[Delivery]) -> None:
     ordered = sorted(history, key=lambda delivery: delivery[2])
     occurrences = play([frames(ordered)])[0]
     for (cluster, name), rows in occurrences.group_by("cluster", "name"):
         versions: dict[int, int] = {}
-        for c, n, version, count, _ in ordered:
+        for c, n, version, count, *_ in ordered:
             if (c, n) == (cluster, name):
                 versions.setdefault(version, max(1, count))
         assert rows["grew"].sum() == max(versions.values())
+
+
+@histories
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 9)), min_size=1, max_size=12))
+def test_however_long_a_cluster_is_out_of_reach_its_events_go_on_from_their_counts(
+    outages: list[tuple[int, int]],
+) -> None:
+    """Each: so many minutes without contact, then a list with a count that grew by so much."""
+    history: list[Delivery] = [("a", "web.1", 1, 5, 0, 0)]
+    for minutes, growth in outages:
+        _, _, version, count, *_ = history[-1]
+        history.append(("a", "web.1", version + bool(growth), count + growth, minutes, 0))
+    occurrences = play([frames(history)])[0]
+    assert occurrences["grew"].sum() == history[-1][3]
+    assert occurrences["resource_version"].is_unique().all()

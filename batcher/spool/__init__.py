@@ -1,5 +1,5 @@
 """The write-ahead log of raw lines: what is here survives; what is not here was never received."""
 
-from batcher.spool.frames import Kind, Section, Stream
+from batcher.spool.frames import UNLISTED, Kind, Section, Stream
 
-__all__ = ["Kind", "Section", "Stream"]
+__all__ = ["UNLISTED", "Kind", "Section", "Stream"]

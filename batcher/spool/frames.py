@@ -23,6 +23,10 @@ LIMIT = 256 * 1024 * 1024
 """Largest decompressed payload, in bytes: 100 times what a group holds, so only damage or a bomb is above."""
 
 
+UNLISTED = "0"
+"""The cursor of a stream that is known and must be listed; an empty one forgets the stream."""
+
+
 class Kind(StrEnum):
     """What a section is to its stream."""
 
@@ -38,7 +42,7 @@ class Kind(StrEnum):
     """No lines; proof that the API server was in reach: a clean end, a bookmark, a connected minute."""
     CURSOR = "cursor"
     """No lines; a cursor repeated at a segment's start, so that retiring older ones keeps a quiet cluster's.
-    An empty one says that the stream must be listed again."""
+    :data:`UNLISTED` says that the stream must be listed again."""
 
 
 class Stream(msgspec.Struct, frozen=True, array_like=True):

@@ -17,7 +17,7 @@ import zstandard
 
 from batcher import disk
 from batcher.errors import DataDirError, Unavailable
-from batcher.spool.frames import Damaged, Frame, Kind, Section, Stream, encode_frame, frames
+from batcher.spool.frames import UNLISTED, Damaged, Frame, Kind, Section, Stream, encode_frame, frames
 from batcher.spool.position import SEGMENT_BYTES, Place
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -86,10 +86,11 @@ class Log:
         return found
 
     def _give_up_cursors(self, found: Recovered) -> None:
-        streams, found.cursors, self._cursors = list(found.cursors), {}, {}
-        if streams:
+        """Keep the streams, for their incarnations, and say of each that it must be listed."""
+        found.cursors = self._cursors = dict.fromkeys(found.cursors, UNLISTED)
+        if found.cursors:
             at = found.last_received_at
-            self.append([Section(stream, "", Kind.CURSOR, "", received_at=at) for stream in streams])
+            self.append([Section(stream, "", Kind.CURSOR, UNLISTED, received_at=at) for stream in found.cursors])
 
     def _segments(self) -> list[int]:
         return sorted(int(path.stem) for path in self._directory.glob("*.seg"))

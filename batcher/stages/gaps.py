@@ -5,8 +5,6 @@ cluster leaves no gap, and a silence of contacts means that nobody listened. A s
 because the list after it still has every Event with its cumulative count.
 """
 
-from datetime import timedelta
-
 import polars as pl
 
 from batcher.schema import CONTACTS
@@ -14,8 +12,9 @@ from batcher.schema import CONTACTS
 STREAM = ("cluster_uid", "scope")
 
 
-def find_gaps(contacts: pl.LazyFrame, known: pl.LazyFrame, *, event_ttl: timedelta) -> pl.LazyFrame:
-    """Return ``cluster_uid, cluster, scope, from_at, to_at`` of each silence longer than ``event_ttl``.
+def find_gaps(contacts: pl.LazyFrame, known: pl.LazyFrame, *, event_ttl: pl.Expr) -> pl.LazyFrame:
+    """Return ``cluster_uid, cluster, scope, from_at, to_at`` of each silence longer than ``event_ttl``,
+    which may depend on ``cluster``.
 
     In: ``contacts`` and ``known``, both :data:`batcher.schema.CONTACTS`; ``known`` has the last contact of
     each stream before.

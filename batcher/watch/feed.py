@@ -8,11 +8,8 @@ from typing import Protocol
 import msgspec
 
 from batcher.connect import Connection
-from batcher.spool import Kind, Section, Stream
+from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.watch.status import Report
-
-UNLISTED = "0"
-"""The cursor of a stream that is known and must be listed."""
 
 
 class Sink(Protocol):

@@ -13,10 +13,10 @@ from datetime import timedelta
 from batcher.clock import Now
 from batcher.connect import Connection
 from batcher.errors import BatcherError, Replaced, Unauthorized
-from batcher.spool import Kind, Section, Stream
+from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.watch.audit import Seen, audit
 from batcher.watch.backoff import Backoff
-from batcher.watch.feed import UNLISTED, Cursor, Feed, Incarnations, Sink
+from batcher.watch.feed import Cursor, Feed, Incarnations, Sink
 from batcher.watch.identity import cluster_uid
 from batcher.watch.observe import observe
 from batcher.watch.status import Statuses

@@ -18,11 +18,12 @@ from batcher.schema import TIME, empty
 from tests.history import START_AT, history
 from tests.sections import event, watched
 
-SEEN = pl.DataFrame([[1, 2**64 - 1, 7, 50, START_AT]], schema=STATE_COLUMNS["seen"], orient="row")
+SEEN = pl.DataFrame([[1, 2**64 - 1, 2**63, 0, 7, 50, 60]], schema=STATE_COLUMNS["seen"], orient="row")
+CLOCKS = pl.DataFrame([[2**63, "us", START_AT, 60]], schema=STATE_COLUMNS["clocks"], orient="row")
 
 
 def state() -> State:
-    return {name: empty(columns) for name, columns in STATE_COLUMNS.items()} | {"seen": SEEN}
+    return {name: empty(columns) for name, columns in STATE_COLUMNS.items()} | {"seen": SEEN, "clocks": CLOCKS}
 
 
 def test_changes_come_back_as_they_were(tmp_path: Path) -> None:
@@ -46,8 +47,9 @@ def test_the_same_changes_are_the_same_bytes() -> None:
 def test_a_snapshot_comes_back_to_the_largest_key_and_the_microsecond() -> None:
     found = decode_snapshot(encode_snapshot(Snapshot(NOTHING, state())))
     assert found.commit == NOTHING
-    assert found.state["seen"].row(0) == (1, 2**64 - 1, 7, 50, START_AT)
-    assert found.state["seen"].schema["touched_at"] == TIME
+    assert found.state["seen"].row(0) == (1, 2**64 - 1, 2**63, 0, 7, 50, 60)
+    assert found.state["clocks"].row(0) == (2**63, "us", START_AT, 60)
+    assert found.state["clocks"].schema["received_at"] == TIME
     assert list(found.state) == list(STATE_COLUMNS)
 
 

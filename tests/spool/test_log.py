@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batcher.errors import DataDirError, Unavailable
-from batcher.spool import Kind, Section, Stream
+from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.spool.log import FrameEnd, Log, Recovered
 from batcher.spool.position import START, Place, place_of
 from tests.sections import STREAM, lines
@@ -151,15 +151,16 @@ def test_damage_in_a_middle_segment_gives_all_cursors_up_and_they_stay_given_up(
     middle.write_bytes(damaged)
     log, found = opened(tmp_path, segment_bytes=100)
     assert len(found.damaged) == 1
-    assert (found.cursors, log.cursors) == ({}, {})
+    given_up = {QUIET: UNLISTED, STREAM: UNLISTED}
+    assert (found.cursors, log.cursors) == (given_up, given_up)
     log.close()
     log, found = opened(tmp_path, segment_bytes=100)
-    assert (found.damaged, found.cursors) == ([], {})
+    assert (found.damaged, found.cursors) == ([], given_up)
     assert bodies(log)[0] == b"quiet\n"
     assert bodies(log)[-1] == b"line 9\n"
     log.append([lines(b"listed again", cursor="50")])
     log.close()
-    assert opened(tmp_path)[1].cursors == {STREAM: "50"}
+    assert opened(tmp_path)[1].cursors == {QUIET: UNLISTED, STREAM: "50"}
 
 
 class CrashingLog(Log):
@@ -176,7 +177,7 @@ def test_a_crash_while_recovering_does_not_forget_that_cursors_are_to_be_given_u
     with pytest.raises(KeyboardInterrupt):
         CrashingLog(tmp_path / "spool", tmp_path / "quarantine", segment_bytes=100).recover(START)
     log, found = opened(tmp_path, segment_bytes=100)
-    assert (found.damaged, found.cursors) == ([], {})
+    assert (found.damaged, found.cursors) == ([], {STREAM: UNLISTED})
     log.close()
 
 
@@ -192,7 +193,7 @@ def test_damage_before_the_last_batch_lists_all_clusters_again(tmp_path: Path, h
     log, found = opened(tmp_path, since=since)
     assert len(found.damaged) == 1
     assert found.damaged[0].endswith("every cluster is listed again")
-    assert found.cursors == {}
+    assert not set(found.cursors.values()) - {UNLISTED}
     log.append([lines(b"after", cursor="9")])
     assert bodies(log, since) == ([b"line 3\n"] if harm == "flipped" else []) + [b"after\n"]
     log.close()
@@ -204,7 +205,7 @@ def test_a_segment_that_is_gone_lists_all_clusters_again(tmp_path: Path, gone: i
     (tmp_path / "spool" / f"{gone:010d}.seg").unlink()
     log, found = opened(tmp_path, segment_bytes=100)
     assert found.damaged == [f"{gone:010d}.seg: is gone; every cluster is listed again"]
-    assert (found.cursors, bodies(log)[-1]) == ({}, b"line 9\n")
+    assert (found.cursors, bodies(log)[-1]) == ({STREAM: UNLISTED}, b"line 9\n")
     log.close()
 
 

@@ -8,11 +8,11 @@ from batcher.schema import CONTACTS
 from batcher.stages.gaps import find_gaps, last_contacts
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR = pl.lit(timedelta(hours=1))
 
 
 def contacts(*minutes: float, cluster: str = "us-west1", scope: str = "") -> pl.LazyFrame:
-    rows = [(f"uid-{cluster}", cluster, scope, START + timedelta(minutes=at)) for at in minutes]
+    rows = [(0, f"uid-{cluster}", cluster, scope, START + timedelta(minutes=at)) for at in minutes]
     return pl.LazyFrame(rows, schema=CONTACTS, orient="row")
 
 

@@ -1,6 +1,7 @@
 """What a watch does when the disk, or the process, fails: between receive, write, fsync and the move of a cursor."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,33 @@ async def test_25_a_disk_that_failed_ends_the_watch_and_says_so(tmp_path: Path) 
                 w.event("b")
                 await asyncio.sleep(3600)
         assert ended.group_contains(DataDirError, match="the disk failed")
+
+
+@in_virtual_time
+async def test_nothing_is_asked_for_from_a_cursor_that_is_not_on_disk_yet(tmp_path: Path) -> None:
+    async with sandboxed(tmp_path) as cluster, watching(cluster, tmp_path) as w:
+        w.event("a")
+        await w.heard("a")
+        await asyncio.sleep(15)
+        w.sink.behind = True
+        w.cluster.faults = replace(w.cluster.faults, ends=1)
+        asked = len(w.asked)
+        await asyncio.sleep(60)
+        assert len(w.asked) == asked
+        w.sink.behind = False
+        w.event("b")
+        await w.heard("b", seconds=5)
+
+
+@in_virtual_time
+async def test_a_clean_end_after_a_failure_long_ago_is_followed_at_once(tmp_path: Path) -> None:
+    async with sandboxed(tmp_path) as cluster, watching(cluster, tmp_path) as w:
+        await w.connected()
+        w.cluster.faults = replace(w.cluster.faults, resets=1)
+        w.event("a")
+        await w.heard("a")
+        await asyncio.sleep(60)
+        asked = len(w.asked)
+        w.cluster.faults = replace(w.cluster.faults, ends=1)
+        await asyncio.sleep(0.3)
+        assert len(w.asked) == asked + 3

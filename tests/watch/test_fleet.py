@@ -12,7 +12,6 @@ from batcher.sandbox import Answer, Cluster, Sandbox
 from batcher.sandbox.manual_clock import ManualClock
 from batcher.spool import Stream
 from batcher.watch import ClusterSpec, Fleet
-from batcher.watch.fleet import LISTS_AT_ONCE
 from tests.virtual_time import in_virtual_time
 from tests.watch.watched import NOW, Recorded, Sink, Watched, sandboxed, watched, watching
 
@@ -152,7 +151,7 @@ async def test_no_more_lists_run_at_once_than_the_clusters_can_bear(tmp_path: Pa
                     await asyncio.sleep(0.05)
             running.cancel()
         assert len(at_once) == len(names)
-        assert max(at_once) <= LISTS_AT_ONCE
+        assert max(at_once) <= 4
 
 
 @in_virtual_time
@@ -189,3 +188,16 @@ async def test_31_what_happened_before_a_cluster_is_begun_again_still_counts(tmp
         await w.until(lambda: w.status.uid != uid)
         await w.connected()
         assert (w.status.lists, w.status.restarts, w.status.last_event_at) == (lists + 1, 1, NOW)
+
+
+@in_virtual_time
+async def test_09_a_token_that_is_wrong_from_the_start_is_read_again_until_it_is_right(tmp_path: Path) -> None:
+    async with sandboxed(tmp_path) as cluster:
+        old = next(iter(cluster.identities))
+        cluster.identities["rotated"] = cluster.identities.pop(old)
+        async with watching(cluster, tmp_path) as w:
+            await w.until(lambda: "401" in w.status.last_error)
+            kubeconfig = tmp_path / "kubeconfig"
+            kubeconfig.write_text(kubeconfig.read_text().replace(old, "rotated"))
+            w.event("a")
+            await w.heard("a", seconds=60)

@@ -1,6 +1,8 @@
 """Who answers: the same cluster, the same one as it was yesterday, or another."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from batcher.sandbox import Cluster
@@ -41,7 +43,7 @@ async def test_19_versions_that_went_back_while_nobody_watched_are_noticed_at_th
 async def test_19_a_crash_between_noticing_and_listing_begins_the_same_incarnation(tmp_path: Path) -> None:
     async with sandboxed(tmp_path) as cluster:
         old, new = Stream(cluster.uid, "events"), Stream(cluster.uid, "events", incarnation=1)
-        for left in ({old: "4711"}, {old: "4711", new: "0"}, {new: "0"}):
+        for left in ({old: "4711"}, {old: "4711", new: "0"}, {new: "0", old: "4711"}, {new: "0"}):
             sink = Sink([Section(stream, "us-west1", Kind.CURSOR, cursor) for stream, cursor in left.items()])
             async with watching(cluster, tmp_path, sink=sink) as w:
                 await w.connected()
@@ -102,3 +104,30 @@ async def test_two_streams_of_a_restored_cluster_both_go_on(tmp_path: Path) -> N
         w.event("d", namespace="jobs")
         await w.heard("c", "d")
         assert sorted((stream.scope, stream.incarnation) for stream in w.sink.cursors) == [("jobs", 1), ("web", 1)]
+
+
+@in_virtual_time
+async def test_that_there_is_a_new_incarnation_is_on_disk_before_it_is_listed(tmp_path: Path) -> None:
+    def stall_lists(_: str, params: Mapping[str, str]) -> None:
+        if params.get("limit") == "500":
+            cluster.faults = replace(cluster.faults, stall=frozenset({"list"}))
+
+    async with sandboxed(tmp_path) as cluster:
+        sink = Sink([Section(Stream(cluster.uid, "events"), "us-west1", Kind.CURSOR, "4711")])
+        async with watching(cluster, tmp_path, sink=sink, on_ask=stall_lists) as w:
+            await w.until(lambda: w.status.phase == "listing")
+            assert w.sink.cursors == {Stream(cluster.uid, "events", incarnation=1): "0"}
+
+
+@in_virtual_time
+async def test_a_cluster_that_is_restored_twice_has_a_third_incarnation(tmp_path: Path) -> None:
+    async with watched(tmp_path) as w:
+        await w.connected()
+        backup = w.cluster.latest_revision
+        for incarnation in (1, 2):
+            for count in range(1, 9):
+                w.event(f"of-{incarnation}", count)
+            await w.until(lambda: w.sink.cursor() == str(w.cluster.latest_revision))
+            w.cluster.restore(backup)
+            await w.until(lambda wanted=incarnation: [s.incarnation for s in w.sink.cursors] == [wanted])  # type: ignore[misc]
+            await w.connected()

@@ -1,7 +1,7 @@
 """Proxies, clocks, initial events, and deliveries that are odd but true."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -36,13 +36,18 @@ def occurrences(sink: Sink) -> tuple[int, int]:
     return counted["revisions"], counted["occurrences"]
 
 
+def as_it_is(_: str, body: bytes) -> bytes:
+    return body
+
+
 @asynccontextmanager
-async def buffering_proxy(server: str) -> AsyncIterator[str]:
+async def buffering_proxy(server: str, alter: Callable[[str, bytes], bytes] = as_it_is) -> AsyncIterator[str]:
     """Passes an answer on when it is whole, as some proxies do with what they do not know to be a stream."""
 
     async def handle(request: web.BaseRequest) -> web.Response:
         async with http.get(server + str(request.rel_url), headers=request.headers) as answer:
-            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+            body = alter(str(request.rel_url), await answer.read())
+            return web.Response(status=answer.status, body=body, content_type="application/json")
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as http:
         runner = web.ServerRunner(web.Server(handle), handler_cancellation=True)
@@ -178,5 +183,54 @@ def test_27_a_clock_that_jumps_an_hour_neither_ends_nor_repeats_anything(tmp_pat
             assert [name for kind, name, _ in w.sink.delivered() if kind != "DELETED"] == ["a", "b"]
             assert (w.status.restarts, w.status.lists) == (0, 1)
             assert w.status.last_event_at == NOW + timedelta(hours=hours)
+
+    promise()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<html>sign in</html>", "a list is not JSON"),
+        (b'{"items":[]}', "a list is not JSON"),
+        (b'{"metadata":{},"items":[]}', "a list without resourceVersion"),
+    ],
+    ids=["html", "no-metadata", "no-version"],
+)
+def test_an_answer_that_is_no_list_is_said_so_and_asked_for_again(tmp_path: Path, body: bytes, says: str) -> None:
+    def alter(url: str, answer: bytes) -> bytes:
+        return body if "limit=500" in url and len(altered) < 3 and not altered.append(url) else answer  # type: ignore[func-returns-value]
+
+    altered: list[str] = []
+
+    @in_virtual_time
+    async def promise() -> None:
+        async with sandboxed(tmp_path) as cluster, buffering_proxy(cluster.url, alter) as url:
+            kubeconfig = tmp_path / "kubeconfig"
+            kubeconfig.write_text(kubeconfig.read_text().replace(cluster.url, url))
+            async with watching(cluster, tmp_path) as w:
+                await w.until(lambda: says in w.status.last_error)
+                w.event("a")
+                await w.heard("a", seconds=600)
+                assert (w.status.restarts, w.sink.refused()) == (3, [])
+
+    promise()
+
+
+@pytest.mark.parametrize("answer", [b"{}", b'{"metadata":{"uid":7}}', b"[]", b"no"], ids=str)
+def test_a_cluster_that_does_not_say_who_it_is_is_asked_again(tmp_path: Path, answer: bytes) -> None:
+    def alter(url: str, body: bytes) -> bytes:
+        return answer if "kube-system" in url and len(altered) < 3 and not altered.append(url) else body  # type: ignore[func-returns-value]
+
+    altered: list[str] = []
+
+    @in_virtual_time
+    async def promise() -> None:
+        async with sandboxed(tmp_path) as cluster, buffering_proxy(cluster.url, alter) as url:
+            kubeconfig = tmp_path / "kubeconfig"
+            kubeconfig.write_text(kubeconfig.read_text().replace(cluster.url, url))
+            async with watching(cluster, tmp_path) as w:
+                w.event("a")
+                await w.heard("a", seconds=600)
+                assert w.sink.sections[0].stream.cluster_uid == cluster.uid
 
     promise()

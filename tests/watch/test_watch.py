@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from batcher.sandbox import Answer, Chunking, Cluster, Compacted
-from batcher.spool import Kind
+from batcher.spool import Kind, Section, Stream
 from tests.virtual_time import in_virtual_time
-from tests.watch.watched import Watched, watched
+from tests.watch.watched import Sink, Watched, sandboxed, watched, watching
 
 
 def heard(w: Watched, *names: str) -> bool:
@@ -38,7 +38,7 @@ async def test_03_a_clean_end_resumes_and_delivers_nothing_twice(tmp_path: Path)
         await w.until(lambda: heard(w, "a"))
         await asyncio.sleep(5)  # one that ends at once with nothing counts as expired
         w.cluster.faults = replace(w.cluster.faults, ends=1)
-        await w.until(lambda: Kind.CONTACT in w.sink.kinds())
+        await w.until(lambda: Kind.CONTACT in w.sink.kinds(), 5)
         w.event("b")
         await w.until(lambda: heard(w, "b"))
         assert [name for _, name, _ in w.sink.delivered()] == ["a", "b"]
@@ -61,6 +61,21 @@ def test_04_05_a_version_that_is_too_old_is_listed_again_and_nothing_is_lost(tmp
             assert ("LISTED", "b", 1) in w.sink.delivered()
             w.event("c")
             await w.until(lambda: heard(w, "c"))
+
+    promise()
+
+
+@pytest.mark.parametrize("how", list(Compacted), ids=str)
+def test_04_05_one_answer_that_says_expired_is_enough_for_a_list(tmp_path: Path, how: Compacted) -> None:
+    @in_virtual_time
+    async def promise() -> None:
+        async with sandboxed(tmp_path) as cluster:
+            cluster.faults = replace(cluster.faults, compacted=how)
+            sink = Sink([Section(Stream(cluster.uid, "events"), "us-west1", Kind.CURSOR, "1")])
+            cluster.compact()
+            async with watching(cluster, tmp_path, sink=sink) as w:
+                await w.until(lambda: w.status.lists == 1)
+                assert w.status.restarts == 1
 
     promise()
 
@@ -146,12 +161,12 @@ async def test_10_what_is_forbidden_is_reported_tried_slowly_and_works_once_it_i
 async def test_11_a_half_open_connection_is_noticed_by_the_deadline(tmp_path: Path) -> None:
     async with watched(tmp_path) as w:
         w.event("a")
-        await w.until(lambda: heard(w, "a"))
+        await w.heard("a")
         w.cluster.faults = replace(w.cluster.faults, stall=frozenset({"watch"}))
         w.event("b")
-        await asyncio.sleep(60)
+        await w.until(lambda: len(w.watches()) == 2, 290 + 15 + 1)
         w.cluster.faults = replace(w.cluster.faults, stall=frozenset())
-        await w.until(lambda: heard(w, "b"), 400)
+        await w.heard("b", seconds=60)
 
 
 @in_virtual_time

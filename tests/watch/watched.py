@@ -32,6 +32,8 @@ class Sink:
     lasts: int | None = None
     full: bool = False
     """Whether ``append`` waits, as it does while the disk takes nothing."""
+    behind: bool = False
+    """Whether what was appended is not on disk yet."""
 
     async def append(self, section: Section) -> None:
         while self.full:
@@ -42,7 +44,8 @@ class Sink:
         self.sections.append(section)
 
     async def durable(self) -> None:
-        return
+        while self.behind:
+            await asyncio.sleep(1)
 
     @property
     def cursors(self) -> dict[Stream, str]:
