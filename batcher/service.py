@@ -23,7 +23,7 @@ from batcher import disk
 from batcher.archive import Deliverer, check_owner
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
 from batcher.clock import Now, from_micros, monotonic
-from batcher.connect import Connection, connect
+from batcher.connect import Connection, Trust, connect
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, ConfigError
 from batcher.pipeline import Rules
@@ -83,16 +83,21 @@ class Specs:
 
     def __init__(self) -> None:
         """Know of none."""
-        self._made: dict[str, tuple[Cluster, ClusterSpec]] = {}
+        self._made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
 
     def of(self, settings: Settings) -> list[ClusterSpec]:
         """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be."""
-        made: dict[str, tuple[Cluster, ClusterSpec]] = {}
+        made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
         for cluster in settings.clusters:
+            said = (cluster, settings.credentials.exec_allowed)
             before = self._made.get(cluster.name)
-            made[cluster.name] = before if before and before[0] == cluster else (cluster, _spec(cluster))
+            made[cluster.name] = before if before and before[0] == said else (said, _spec(*said))
         self._made = made
         return [spec for _, spec in made.values()]
+
+    def insecure(self, name: str) -> bool:
+        """Return whether the server of the cluster ``name`` is not verified."""
+        return name in self._made and self._made[name][1].connection.insecure
 
 
 class Edges(NamedTuple):
@@ -318,6 +323,7 @@ class Service:
             restarts=watch.restarts,
             lists=watch.lists,
             recovered=watch.recovered,
+            insecure=self._specs.insecure(name),
             last_error=watch.last_error,
             **{key: counted.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
         )
@@ -440,15 +446,22 @@ def _allowed(settings: Settings) -> Callable[[str], bool]:
     return lambda name: allowed(name, patterns)
 
 
-def _spec(cluster: Cluster) -> ClusterSpec:
+def _spec(cluster: Cluster, exec_allowed: Sequence[str]) -> ClusterSpec:
     connection = connect(
-        name=cluster.name, kubeconfig=cluster.kubeconfig, context=cluster.context, in_cluster=cluster.in_cluster
+        name=cluster.name,
+        kubeconfig=cluster.kubeconfig,
+        context=cluster.context,
+        in_cluster=cluster.in_cluster,
+        trust=Trust(frozenset(exec_allowed), cluster.insecure_skip_tls_verify, cluster.relaxed_x509),
     )
+    if connection.insecure:
+        log.warning("the server is not verified: whoever is in between can read tokens", cluster=cluster.name)
     return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces), event_ttl=cluster.event_ttl)
 
 
 def _kcp_connection(settings: Settings) -> Connection:
     """Any context of a kcp kubeconfig will do: what it says after ``/clusters/`` is not for us."""
-    connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context)
+    trust = Trust(frozenset(settings.credentials.exec_allowed), relaxed_x509=settings.kcp.relaxed_x509)
+    connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context, trust=trust)
     connection.server = connection.server.partition("/clusters/")[0]
     return connection

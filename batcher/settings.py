@@ -117,6 +117,10 @@ class Cluster(_Model):
     """For namespaces that no rule maps, and for objects without a namespace."""
     event_ttl: Duration = Field(default=timedelta(hours=1), alias="eventTTL")
     """kube-apiserver's ``--event-ttl``, 1 h by default."""
+    insecure_skip_tls_verify: bool = Field(default=False, alias="insecureSkipTLSVerify")
+    """Do not verify the server: anybody in between can read tokens and invent Events. Warned about."""
+    relaxed_x509: bool = False
+    """For a CA that does not meet ``VERIFY_X509_STRICT``, which Python sets from 3.13 on."""
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -137,6 +141,8 @@ class Kcp(_Model):
 
     kubeconfig: Path
     context: str | None = None
+    relaxed_x509: bool = False
+    """As of a cluster."""
     workspaces: list[Workspace] = Field(min_length=1)
 
 
@@ -212,6 +218,20 @@ class Log(_Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+def _absolute(value: str) -> str:
+    if not value.startswith("/"):
+        message = f"{value!r} is not an absolute path"
+        raise ValueError(message)
+    return value
+
+
+class Credentials(_Model):
+    """What kubeconfigs are trusted with."""
+
+    exec_allowed: list[Annotated[str, AfterValidator(_absolute)]] = []
+    """Absolute paths of the credential plugins (``exec``) that may be run; none: no plugin is."""
+
+
 class Settings(_Model):
     """The whole file."""
 
@@ -220,6 +240,7 @@ class Settings(_Model):
     data_dir: Path = Path("/var/lib/batcher")
     clusters: list[Cluster] = Field(min_length=1)
     kcp: Kcp
+    credentials: Credentials = Credentials()
     mapping: Mapping_ = Mapping_()
     aggregation: Aggregation = Aggregation()
     transform: Transform = Transform()
@@ -251,7 +272,17 @@ class Settings(_Model):
         return self
 
 
-_FIXED = ("data_dir", "kcp.kubeconfig", "kcp.context", "archive.path", "publish.max_pending", "spool", "serve", "log")
+_FIXED = (
+    "data_dir",
+    "kcp.kubeconfig",
+    "kcp.context",
+    "kcp.relaxed_x509",
+    "archive.path",
+    "publish.max_pending",
+    "spool",
+    "serve",
+    "log",
+)
 """What a running service has taken hold of: a directory, a port, an address."""
 
 
@@ -352,6 +383,7 @@ def _message(error: Any) -> str:
 
 
 __all__ = [
-    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Kcp", "Log", "MappingRule", "Publish",
-    "Serve", "Settings", "Spool", "Transform", "allowed", "duration_flag", "load", "parse_duration", "validate",
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Credentials", "Kcp", "Log", "MappingRule",
+    "Publish", "Serve", "Settings", "Spool", "Transform", "allowed", "duration_flag", "load", "parse_duration",
+    "refuse_fixed", "validate",
 ]  # fmt: skip

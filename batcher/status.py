@@ -29,6 +29,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     lists: int
     recovered: int
     """Revisions that the API server never sent, found by an audit."""
+    insecure: bool
+    """Whether its server is not verified."""
     last_error: str
     events: int
     occurrences: int
@@ -110,6 +112,7 @@ def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
     yield Sample("batcher_cluster_events", cluster.events, labels)
     yield Sample("batcher_cluster_restarts", cluster.restarts, labels)
     yield Sample("batcher_cluster_lists", cluster.lists, labels)
+    yield Sample("batcher_cluster_insecure", cluster.insecure, labels)
     yield Sample("batcher_cluster_recovered", cluster.recovered, labels)
     yield Sample("batcher_cluster_lag_seconds", cluster.lag_ms / 1000, labels)
     if cluster.last_contact_at:

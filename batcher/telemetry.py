@@ -65,6 +65,7 @@ METRICS = {
     "batcher_cluster_events": Metric("counter", "Events received, repeats included.", ("cluster",)),
     "batcher_cluster_restarts": Metric("counter", "Streams and lists that failed.", ("cluster",)),
     "batcher_cluster_lists": Metric("counter", "Lists begun.", ("cluster",)),
+    "batcher_cluster_insecure": Metric("gauge", "1 if the cluster's server is not verified.", ("cluster",)),
     "batcher_cluster_recovered": Metric("counter", "Revisions that only an audit found.", ("cluster",)),
     "batcher_cluster_lag_seconds": Metric("gauge", "From happening to receipt, newest batch's mean.", ("cluster",)),
     "batcher_cluster_last_contact_seconds": Metric("gauge", "Unix time of the last sign of life.", ("cluster",)),

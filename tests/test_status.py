@@ -12,7 +12,7 @@ from batcher.telemetry import METRICS
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLUSTER = ClusterStatus(
     name="us-west1", watch="connected", uid="u", last_event_at=NOW, last_contact_at=NOW, restarts=2, lists=1,
-    recovered=0, last_error="", events=10, occurrences=12, warnings=3, lag_ms=400,
+    recovered=0, insecure=False, last_error="", events=10, occurrences=12, warnings=3, lag_ms=400,
 )  # fmt: skip
 STATUS = Status(
     at=NOW, pid=1, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5, pending_writes=6,

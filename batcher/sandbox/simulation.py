@@ -1,6 +1,7 @@
 """A whole simulated world: source clusters, each a server of its own, and one kcp with workspaces."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -39,8 +40,10 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         history: int = 100_000,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Build ``clusters`` by name and ``workspaces`` (path → namespaces)."""
+        """Build ``clusters`` by name and ``workspaces`` (path → namespaces); with ``tls`` all speak HTTPS."""
+        self._tls = tls
         self._host = host
         self._port = port
         kcp = ApiServer(kcp=True, now=now, event_ttl=event_ttl, history=history)
@@ -61,7 +64,7 @@ class Sandbox:
             sweeper = await exits.enter_async_context(asyncio.TaskGroup())
             for index, server in enumerate(self._servers.values()):
                 exits.push_async_callback(server.stop)
-                await server.start(self._host, self._port + index if self._port else 0)
+                await server.start(self._host, self._port + index if self._port else 0, self._tls)
             task = sweeper.create_task(self._sweep())
             exits.callback(task.cancel)
             self._exits = exits.pop_all()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -160,9 +161,11 @@ class Watched:
 
 
 @asynccontextmanager
-async def sandboxed(folder: Path, before: Callable[[Cluster], None] = lambda _: None) -> AsyncIterator[Cluster]:
+async def sandboxed(
+    folder: Path, before: Callable[[Cluster], None] = lambda _: None, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Cluster]:
     """Run a fresh cluster that ``before`` prepares, and write its kubeconfig into ``folder``."""
-    async with Sandbox(["us-west1"], {}, now=ManualClock(NOW)) as sandbox:
+    async with Sandbox(["us-west1"], {}, now=ManualClock(NOW), tls=tls) as sandbox:
         cluster = sandbox.clusters["us-west1"]
         cluster.create_namespace("web")
         before(cluster)

@@ -75,7 +75,7 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
         (document(cluster={"certificate-authority-data": "A"}), "not a kubeconfig: Error"),
         (
             document(user={"exec": {"command": "aws"}}),
-            "user has exec: use a token, a token file or a client certificate",
+            "user has exec: 'aws' is not allowed to run; give its absolute path",
         ),
         (document(user={"username": "admin"}), "user has username: use a token"),
         (document(cluster={"certificate-authority-data": "/w=="}), "not a kubeconfig: UnicodeDecodeError"),

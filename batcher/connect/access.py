@@ -1,0 +1,134 @@
+"""Where a server is, how it proves who it is, and how we do. Nothing here sends anything."""
+
+import contextlib
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+class Secret:
+    """A text that never shows itself."""
+
+    def __init__(self, value: str) -> None:
+        """Keep ``value``."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text, for the one header or file that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        return "***"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a kubeconfig is trusted with, as our own configuration says; nothing, unless told."""
+
+    exec_allowed: frozenset[str] = frozenset()
+    """Absolute paths of the credential plugins that may be run."""
+    insecure: bool = False
+    """Do not verify the server. Anybody in between can then read tokens and invent Events."""
+    relaxed_x509: bool = False
+    """Drop only ``VERIFY_X509_STRICT``, which Python sets from 3.13 on and many clusters' own CAs do not meet."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A credential plugin (client.authentication.k8s.io), as the kubeconfig describes it."""
+
+    command: str
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = field(repr=False)
+    api_version: str
+    cluster: dict[str, Any] | None = None
+    """What it is told of the cluster, with ``provideClusterInfo``."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a plugin gave."""
+
+    token: Secret | None = None
+    certificate: Secret | None = None
+    key: Secret | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a server is and how to be let in. Paths, not contents, so that a rotation is seen."""
+
+    server: str
+    token: Secret | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    ca_data: str | None = None
+    certificate: Path | bytes | None = None
+    key: Path | bytes | None = field(default=None, repr=False)
+    server_name: str | None = None
+    plugin: Plugin | None = None
+    trust: Trust = Trust()
+    source: Path | None = None
+    """The kubeconfig."""
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file whose content is part of a session; a token's is part of each request."""
+        return [path for path in (self.source, self.ca_file, self.certificate, self.key) if isinstance(path, Path)]
+
+    def bearer(self, credential: Credential | None = None) -> str | None:
+        """Return the token as of now; a token file is read at each call, because it rotates."""
+        if self.token_file is not None:
+            # One line whatever is in it: a half-written file is a 401, not a header that cannot be sent.
+            return " ".join(self.token_file.read_text(encoding="utf-8", errors="replace").split())
+        token = self.token or (credential.token if credential else None)
+        return token.reveal() if token else None
+
+    def tls(self, credential: Credential | None = None) -> ssl.SSLContext | bool:
+        """Return the context to verify the server with, and to show a client certificate.
+
+        Verification is on unless :class:`Trust` says otherwise. Raises ``OSError`` for a file that is missing
+        or holds no certificate.
+        """
+        if not self.server.startswith("https"):
+            return True
+        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.ca_data:
+            context.load_verify_locations(cadata=self.ca_data)
+        if self.trust.relaxed_x509:
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if self.trust.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        self._show_certificate(context, credential)
+        return context
+
+    def _show_certificate(self, context: ssl.SSLContext, credential: Credential | None) -> None:
+        certificate, key = self.certificate, self.key
+        if credential and credential.certificate and credential.key:
+            certificate, key = credential.certificate.reveal().encode(), credential.key.reveal().encode()
+        if certificate and key:
+            with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
+                context.load_cert_chain(certificate_file, key_file)
+
+
+@contextlib.contextmanager
+def _as_file(content: Path | bytes) -> Iterator[Path]:
+    """``ssl`` loads certificates from files only; inline data is one for the moment, private to the user."""
+    if isinstance(content, Path):
+        yield content
+        return
+    descriptor, name = tempfile.mkstemp()
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        yield Path(name)
+    finally:
+        Path(name).unlink()

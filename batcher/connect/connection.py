@@ -1,0 +1,197 @@
+"""One API server, and an authenticated session to it that follows every rotation of its credentials.
+
+A token file is read at each request. Certificates, CA and the kubeconfig itself are part of a session: when
+one of their files changes, new requests get a new session, and those that run keep theirs to their end.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+
+from batcher import clock, disk
+from batcher.connect.access import Access, Credential, Trust
+from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
+from batcher.connect.plugin import run_plugin
+from batcher.errors import ConfigError, Unavailable
+
+_POOL = 100
+"""Connections to one server: a watch each for a few namespaces, and writes in flight."""
+LOOK_SECONDS = 1.0
+"""How often files are looked at: a write is a third of a millisecond, and must not cost three stats."""
+RENEW_BEFORE = timedelta(seconds=60)
+"""A plugin's credential is renewed so long before it expires, at the next request."""
+
+
+@dataclass
+class _Session:
+    """A client session, how many requests use it, and whether it is to be closed after the last of them."""
+
+    client: aiohttp.ClientSession
+    users: int = 0
+    retired: bool = False
+
+
+class Connection:
+    """One API server, and the session to it."""
+
+    def __init__(
+        self,
+        name: str,
+        access: Access,
+        read: Callable[[], Access] | None = None,
+        now: clock.Now = clock.now,
+    ) -> None:
+        """Talk to the server of ``access``; ``name`` is for messages, ``read`` reads the access anew."""
+        self.name = name
+        self.server = access.server.rstrip("/")
+        self._read = read
+        self._now = now
+        self._access = access
+        self._seen = _fingerprints(access)
+        self._looked = 0.0
+        self._session: _Session | None = None
+        self._credential: Credential | None = None
+        self._asking = asyncio.Lock()
+
+    @property
+    def insecure(self) -> bool:
+        """Whether the server is not verified."""
+        return self._access.trust.insecure
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's, with a limit for each phase
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request. Raises :class:`Unavailable` when no answer came; any status is an answer."""
+        try:
+            await self._follow_rotations()
+            headers = self._headers() | ({"Content-Type": content_type} if body is not None else {})
+            async with (
+                self._open() as session,
+                session.request(
+                    method,
+                    self.server + path,
+                    params=params,
+                    data=body,
+                    headers=headers,
+                    timeout=timeout,
+                    allow_redirects=False,  # an API server never redirects, and a token must not follow one
+                    server_hostname=self._access.server_name,
+                ) as response,
+            ):
+                yield response
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            message = f"{self.name}: {type(error).__name__}: {str(error) or 'no answer in time'}"
+            raise Unavailable(message) from error
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": "batcher"}
+        token = self._access.bearer(self._credential)
+        return headers | {"Authorization": f"Bearer {token}"} if token else headers
+
+    async def _follow_rotations(self) -> None:
+        time = asyncio.get_running_loop().time()
+        if time - self._looked >= LOOK_SECONDS:
+            self._looked = time
+            found = _fingerprints(self._access)
+            if found != self._seen:
+                await self._read_again()
+        if self._access.plugin is not None:
+            async with self._asking:  # one run for all who wait
+                if self._expired():
+                    await self._ask_plugin()
+
+    def _expired(self) -> bool:
+        if self._credential is None:
+            return True
+        expires_at = self._credential.expires_at
+        return expires_at is not None and expires_at - RENEW_BEFORE <= self._now()
+
+    async def _ask_plugin(self) -> None:
+        assert self._access.plugin is not None  # noqa: S101  asked by the only caller
+        self._credential = await run_plugin(self._access.plugin)
+        if self._credential.certificate:
+            await self._retire()
+
+    async def _read_again(self) -> None:
+        """Read every file again. One that cannot be read now, because it is being written, changes nothing."""
+        try:
+            access = self._read() if self._read else self._access
+            access.tls(self._credential)
+        except (ConfigError, OSError):
+            return
+        self._seen = _fingerprints(access)
+        self._access = access
+        await self._retire()
+
+    @contextlib.asynccontextmanager
+    async def _open(self) -> AsyncIterator[aiohttp.ClientSession]:
+        session = self._session
+        if session is None:
+            connector = aiohttp.TCPConnector(ssl=self._access.tls(self._credential), limit=_POOL)
+            client = aiohttp.ClientSession(connector=connector, auto_decompress=True, trust_env=False)
+            session = self._session = _Session(client)
+        session.users += 1
+        try:
+            yield session.client
+        finally:
+            session.users -= 1
+            if session.retired and not session.users:
+                await session.client.close()
+
+    async def _retire(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.retired = True
+            if not session.users:
+                await session.client.close()
+
+    async def reload(self) -> None:
+        """Read every credential again, after one was refused; running requests end as they would have."""
+        self._credential = None
+        await self._read_again()
+
+    async def close(self) -> None:
+        """Close the session, with what still runs over it; the next request opens another."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.client.close()
+
+
+def _fingerprints(access: Access) -> list[tuple[int, int, int]]:
+    return [disk.fingerprint(path) for path in access.files]
+
+
+def connect(
+    *,
+    name: str,
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    in_cluster: bool = False,
+    trust: Trust = Trust(),  # noqa: B008  frozen
+    service_account: Path = SERVICE_ACCOUNT,
+) -> Connection:
+    """Return a connection as ``kubeconfig`` (its ``context``, or the current one) or the Pod's own account says.
+
+    Nothing is sent. Raises :class:`ConfigError` naming the file and what to do.
+    """
+    if in_cluster:
+        read = functools.partial(read_service_account, service_account, trust)
+    elif kubeconfig is not None:
+        read = functools.partial(read_kubeconfig, kubeconfig, context, trust)
+    else:
+        raise ConfigError([f"{name}: neither kubeconfig nor inCluster is given"])
+    return Connection(name, read(), read)
