@@ -77,9 +77,11 @@ async def _whole_lines(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIte
     """Chunks cut at their last newline; an unfinished line at the end is dropped: it comes again."""
     held = b""
     async for chunk in _chunks(feed, response):
-        whole, newline, held = (held + chunk).rpartition(b"\n")
-        if newline:
-            yield whole + newline
+        joined = held + chunk if held else chunk
+        cut = joined.rfind(b"\n") + 1
+        held = joined[cut:]
+        if cut:
+            yield joined[:cut]
         elif len(held) > LONGEST_LINE:
             await _refuse(feed, held, f"longer than {LONGEST_LINE} bytes")
 
