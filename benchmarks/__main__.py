@@ -4,7 +4,7 @@ import argparse
 import platform
 from importlib.metadata import version
 
-from benchmarks import path, watching
+from benchmarks import idle, path, watching
 
 
 def main() -> None:
@@ -20,6 +20,9 @@ def main() -> None:
         print(figure.row(), flush=True)
     for figure in watching.figures(runs=runs, count=20_000 if quick else 100_000):
         print(figure.row(), flush=True)
+    if not quick:
+        for figure in (*watching.memory(count=1_000_000), *idle.figures(count=10_000)):
+            print(figure.row(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """CPU seconds of a piece of work: median of several runs, with the spread, because machines are noisy."""
 
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -18,6 +20,11 @@ class Figure(NamedTuple):
     def row(self) -> str:
         """Return the row in Markdown."""
         return f"| {self.name} | {self.median:,.1f} | {self.least:,.1f} | {self.most:,.1f} | {self.unit} |"
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process that is in RAM now."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 def cpu_micros(name: str, events: int, work: Callable[[], object], runs: int) -> Figure:

@@ -5,40 +5,52 @@ both read the same events from it.
 """
 
 import asyncio
-import multiprocessing
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from kubernetes import client, config, watch
 
 from batcher import clock
 from batcher.connect import connect
-from batcher.sandbox import Sandbox
 from batcher.spool import Stream
 from batcher.spool.log import Log
 from batcher.spool.position import START as BEGIN
 from batcher.spool.writer import SpoolWriter
 from batcher.watch import ClusterSpec, Fleet
-from benchmarks.load import events
-from benchmarks.measure import Figure
-
-CLUSTER = "us-west1"
+from benchmarks.measure import Figure, resident_bytes
+from benchmarks.serving import CLUSTER, serving
 
 
 def figures(*, runs: int, count: int) -> Iterator[Figure]:
-    """Yield the events a CPU second of both, and the ratio of their medians."""
-    with tempfile.TemporaryDirectory() as folder, _server(Path(folder) / "kubeconfig", count) as kubeconfig:
-        ours = [_rate(count, lambda: asyncio.run(_spool_all(kubeconfig, count))) for _ in range(runs)]
-        theirs = [_rate(count // 10, lambda: _count_typed(kubeconfig, count // 10)) for _ in range(runs)]
+    """Yield the events a CPU second of both, and the ratio of runs that followed each other."""
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "kubeconfig", count) as kubeconfig:
+        for _ in range(runs):
+            ours.append(_rate(count, lambda: asyncio.run(_spool_all(kubeconfig, count))))
+            theirs.append(_rate(count // 10, lambda: _count_typed(kubeconfig, count // 10)))
     yield _figure("watched, split, checked and spooled", ours)
     yield _figure("official client, typed watch, counted only", theirs)
     ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
     yield Figure("ratio of the two, run by run", "times", statistics.median(ratios), min(ratios), max(ratios))
+
+
+def memory(*, count: int, rate: int = 20_000) -> Iterator[Figure]:
+    """Yield the resident memory while ``count`` events pass at ``rate`` a second, and how it grows."""
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "kubeconfig", 0, rate=rate) as kubeconfig:
+        samples: list[int] = []
+        asyncio.run(_spool_all(kubeconfig, count, lambda: samples.append(resident_bytes())))
+    settled, mib = samples[len(samples) // 5 :], 2**20
+    yield Figure(
+        f"resident while {count:,} events are spooled", "MiB", statistics.median(settled) / mib,
+        min(settled) / mib, max(settled) / mib,
+    )  # fmt: skip
+    half = len(settled) // 2
+    grown = (statistics.median(settled[half:]) - statistics.median(settled[:half])) / mib
+    yield Figure("of that, from the first half to the second", "MiB", grown, grown, grown)
 
 
 def _figure(name: str, rates: list[float]) -> Figure:
@@ -51,37 +63,8 @@ def _rate(count: int, work: Callable[[], None]) -> float:
     return count / (time.process_time() - began)
 
 
-@contextmanager
-def _server(kubeconfig: Path, count: int) -> Iterator[Path]:
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(kubeconfig, count))
-    process.start()
-    try:
-        while not kubeconfig.exists():
-            if process.exitcode is not None:
-                message = "the simulated API server ended before it was ready"
-                raise RuntimeError(message)
-            process.join(0.1)
-        yield kubeconfig
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(kubeconfig: Path, count: int) -> None:
-    asyncio.run(_serve_for_ever(kubeconfig, count))
-
-
-async def _serve_for_ever(kubeconfig: Path, count: int) -> None:
-    async with Sandbox([CLUSTER], {}, now=clock.now, history=count + 1000) as sandbox:
-        cluster = sandbox.clusters[CLUSTER]
-        for _, event in events(count, seed=2):
-            cluster.create_event({**event, "metadata": {**event["metadata"]}})
-        sandbox.write_kubeconfig(kubeconfig)
-        await asyncio.Event().wait()
-
-
-async def _spool_all(kubeconfig: Path, count: int) -> None:
-    """Watch from the oldest revision until ``count`` lines are on disk."""
+async def _spool_all(kubeconfig: Path, count: int, look: Callable[[], object] = lambda: None) -> None:
+    """Watch from the oldest revision until ``count`` lines are on disk; ``look`` is called each 1 % of them."""
     with tempfile.TemporaryDirectory() as folder:
         log = Log(Path(folder), Path(folder))
         writer = SpoolWriter(log, log.recover(BEGIN), now=clock.now, max_bytes=2**40)
@@ -90,7 +73,11 @@ async def _spool_all(kubeconfig: Path, count: int) -> None:
         fleet = Fleet([spec], sink=writer, cursors=_FromTheFirst, now=clock.now, rng=random.Random(1))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(writer.run()), group.create_task(fleet.run())]
-            while writer.cut(BEGIN, 10 * count).lines < count:  # noqa: ASYNC110  another task's counter
+            looked = 0
+            while (lines := writer.cut(BEGIN, 10 * count).lines) < count:
+                if lines * 100 // count > looked:
+                    looked = lines * 100 // count
+                    look()
                 await asyncio.sleep(0.01)
             for task in tasks:
                 task.cancel()

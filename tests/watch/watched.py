@@ -88,16 +88,21 @@ class Counted:
     """Has counted what is in the sink, as batches would have."""
 
     sink: Sink
+    known: set[tuple[int, ...]] = field(default_factory=set)
+    counted: int = 0
 
     async def missing(self, stream: Stream, items: Sequence[bytes]) -> list[bytes]:
-        bodies = [
-            msgspec.json.encode(decoded.get("object", decoded))
-            for section in self.sink.sections
-            for decoded in map(msgspec.json.decode, section.body.splitlines())
-        ]
-        known = set(revisions(stream.cluster_uid, bodies).drop("index").rows())
+        self.count(len(self.sink.sections))
         found = revisions(stream.cluster_uid, items).rows()
-        return [items[index] for index, *revision in found if tuple(revision) not in known]
+        return [items[index] for index, *revision in found if tuple(revision) not in self.known]
+
+    def count(self, through: int) -> None:
+        """Count the sections up to ``through`` that were not yet."""
+        for section in self.sink.sections[self.counted : through]:
+            lines = section.body.splitlines() if section.kind is not Kind.REFUSED else []
+            bodies = [msgspec.json.encode(line.get("object", line)) for line in map(msgspec.json.decode, lines)]
+            self.known.update(revisions(section.stream.cluster_uid, bodies).drop("index").rows())
+        self.counted = through
 
     async def settled(self) -> None:
         return
@@ -139,10 +144,11 @@ class Watched:
             self.cluster.create_event({"metadata": metadata, "involvedObject": about, "reason": "R", "count": count})
 
     async def until(self, condition: Callable[[], bool], seconds: float = 3600, *, step: float = 0.05) -> None:
-        """Let virtual time pass until ``condition`` holds, which is asked each ``step``."""
+        """Let virtual time pass until ``condition`` holds; it is asked each ``step``, and less often later."""
         async with asyncio.timeout(seconds):
             while not condition():
                 await asyncio.sleep(step)
+                step = max(step, min(step * 1.05, 0.5))
 
     async def heard(self, *names: str, seconds: float = 3600) -> None:
         """Let virtual time pass until events of all these names are spooled."""
