@@ -182,12 +182,23 @@ def _countable(version: str) -> bool:
     return digits and 0 < int(version) <= _LARGEST
 
 
-def _identity(cluster_uid: str, event: _Event | _Peeked) -> int:
-    """Hash the counting identity (:data:`batcher.schema.OCCURRENCE`); the name, which may hold anything, is last."""
+def identity(cluster_uid: str, namespace: str, name: str, time: str, uid: str) -> tuple[int, int]:
+    """Hash the counting identity (:data:`batcher.schema.OCCURRENCE`) to (high, low); ``time`` is ``identity_time``.
+
+    The name, which may hold anything, is last.
+    """
+    same = f"{cluster_uid}\0{namespace}\0{time or f'uid {uid}'}\0{name}"
+    hashed = xxhash.xxh3_128_intdigest(same.encode())
+    return hashed >> 64, hashed & _LOW_64
+
+
+def _identity(cluster_uid: str, event: _Event | _Peeked) -> tuple[int, int]:
     metadata = event.metadata
-    when = event.firstTimestamp or event.eventTime or f"uid {metadata.uid}"
-    same = f"{cluster_uid}\0{metadata.namespace}\0{when}\0{metadata.name}"
-    return xxhash.xxh3_128_intdigest(same.encode())
+    return identity(cluster_uid, metadata.namespace, metadata.name, _identity_time(event), metadata.uid)
+
+
+def _identity_time(event: _Event | _Peeked) -> str:
+    return event.firstTimestamp or event.eventTime or ""
 
 
 REVISIONS: Columns = {
@@ -208,8 +219,7 @@ def revisions(cluster_uid: str, items: Sequence[bytes]) -> pl.DataFrame:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if _unusable(event.metadata) is None:
-            identity = _identity(cluster_uid, event)
-            rows.append((index, identity >> 64, identity & _LOW_64, int(event.metadata.resourceVersion)))
+            rows.append((index, *_identity(cluster_uid, event), int(event.metadata.resourceVersion)))
     return pl.DataFrame(rows, schema=REVISIONS, orient="row")
 
 
@@ -237,8 +247,9 @@ def _lines(rows: list[_Row]) -> pl.DataFrame:
         "cluster": [s.cluster for s in sections],
         "incarnation": [s.stream.incarnation for s in sections],
         "delivered": delivered,
-        "identity_high": [identity >> 64 for identity in identities],
-        "identity_low": [identity & _LOW_64 for identity in identities],
+        "identity_high": [high for high, _ in identities],
+        "identity_low": [low for _, low in identities],
+        "identity_time": [_identity_time(event) for event in events],
         **_metadata_columns([e.metadata for e in events]),
         **_event_columns(events),
         **_reference_columns("regarding", [e.involvedObject for e in events]),

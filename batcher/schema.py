@@ -60,6 +60,7 @@ LINES: Columns = {
     "delivered": pl.String,
     "identity_high": pl.UInt64,
     "identity_low": pl.UInt64,
+    "identity_time": pl.String,
     "uid": pl.String,
     "namespace": pl.String,
     "name": pl.String,
@@ -111,6 +112,8 @@ OCCURRENCES: Columns = {
     "count": pl.Int64,
     "grew": pl.Int64,
     "recreated": pl.Boolean,
+    "identity_time": pl.String,
+    "since_at": TIME,
     "type": pl.String,
     "reason": pl.String,
     "message": pl.String,
@@ -134,7 +137,10 @@ OCCURRENCES: Columns = {
     "workspace": pl.String,
     "target_namespace": pl.String,
 }
-"""Archive: one row a revision, exactly once; ``grew`` is how many occurrences it added, maybe 0."""
+"""Archive: one row a revision, exactly once; ``grew`` is how many occurrences it added, maybe 0.
+
+``since_at`` is the earliest time that they can be said to have begun. ``identity_time`` is the time in the counting
+identity, as the API server wrote it: with the columns beside it a lost state can be counted on from."""
 
 MEASURES: Columns = {
     "cluster": pl.String,
@@ -276,6 +282,16 @@ def from_rows(rows: Sequence[Sequence[object]], columns: Columns, *, micros: str
     """Return ``rows`` as a frame of ``columns``; the column ``micros`` is given in microseconds since the epoch."""
     given: Columns = {**columns, micros: pl.Int64}
     return pl.DataFrame(rows, schema=given, orient="row").cast({micros: columns[micros]})
+
+
+_ABSENT: dict[pl.DataType | DataTypeClass, object] = {pl.Int64: 0, pl.UInt64: 0, pl.Boolean: False, pl.String: ""}
+"""What stands, by type, in a column that the version that wrote a row did not know; null for any other type."""
+
+
+def completed(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Return ``frame`` with exactly ``columns``: those that it lacks are filled by type, others are left out."""
+    added = {name: pl.lit(_ABSENT.get(kind), kind) for name, kind in columns.items() if name not in frame.columns}
+    return frame.with_columns(**added).select(*columns)
 
 
 def empty(columns: Columns) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
+from batcher.batch.directory import FORMAT
 from batcher.clock import to_micros
 from batcher.pipeline import Rules
 from batcher.spool import Section
@@ -69,7 +70,7 @@ def history(
     if not directory.root.exists():
         directory.root.mkdir()
         (directory.root / "id").write_text("0123456789abcdef\n")
-        (directory.root / "format").write_text("1\n")
+        (directory.root / "format").write_text(f"{FORMAT}\n")
     with directory.owned():
         happening = History(directory, segment_bytes=segment_bytes, snapshot_every=snapshot_every)
         try:

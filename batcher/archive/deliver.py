@@ -2,7 +2,8 @@
 
 A table remembers the last batch it has of this data directory (a Delta application transaction), and
 deltalake does not refuse a repeat, so that number is read first; after a failure of unknown outcome the
-table is opened again, and the number tells. Nothing is ever computed again here.
+table is opened again, and the number tells. A table of an older version is given the columns that it lacks.
+Nothing is ever computed again here.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
@@ -99,13 +100,13 @@ class Deliverer:
     def _table(self, name: str) -> DeltaTable:
         if name not in self._tables:
             columns: Columns = {**COLUMNS[name], "date": pl.String}
-            self._tables[name] = DeltaTable.create(
-                self._root / name,
-                empty(columns).to_arrow().schema,
-                mode="ignore",
-                partition_by=["date"],
-                name=name,
-            )
+            schema = empty(columns).to_arrow().schema
+            table = DeltaTable.create(self._root / name, schema, mode="ignore", partition_by=["date"], name=name)
+            known = {field.name for field in table.schema().fields}
+            added = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
+            if added:
+                table.alter.add_columns(added)
+            self._tables[name] = table
         return self._tables[name]
 
     def _copy(self, file: StagedFile) -> None:

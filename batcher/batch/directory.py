@@ -27,7 +27,9 @@ from batcher.errors import DataDirError
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
+OLDEST_FORMAT = 1
+"""A version reads what the version before it wrote: format 1 has fewer columns in its state and its tables."""
 SNAPSHOTS_KEPT = 2
 
 
@@ -80,6 +82,15 @@ class DataDirectory:
         if found > FORMAT:
             message = f"{self.root}: format {found} is newer than {FORMAT}, which this version reads; upgrade batcher"
             raise DataDirError(message)
+        if found < OLDEST_FORMAT:
+            message = f"{self.root}: format {found} is older than {OLDEST_FORMAT}, the oldest that this version reads"
+            raise DataDirError(message)
+
+    def raise_format(self) -> None:
+        """Make this version's format durable, before anything is written that the one before would misread."""
+        path = self.root / "format"
+        if path.read_text(encoding="ascii") != f"{FORMAT}\n":
+            disk.write_file(path, f"{FORMAT}\n".encode("ascii"))
 
     @property
     def id(self) -> str:

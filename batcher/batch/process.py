@@ -75,12 +75,16 @@ class Batches:
         return Place(*self.last.end)
 
     def load(self) -> None:
-        """Bring back the state of the last commit: the newest whole snapshot and the changes after it."""
+        """Bring back the state of the last commit: the newest whole snapshot and the changes after it.
+
+        A directory of the format before is of this one from then on: it is raised when all could be read.
+        """
         snapshot = _newest_snapshot(self._directory)
         self._snapshotted = snapshot.commit
         self.last, self.state = _brought_forward(self._directory, snapshot)
         first = max(self._directory.oldest_commit() - 1, 0)
         self.undelivered = [file for commit in self._directory.commits_after(first) for file in _archived(commit)]
+        self._directory.raise_format()
 
     def finish(self) -> Commit | None:
         """Run the plan that has no commit, if there is one. The spool must be ready to be read."""
@@ -128,7 +132,7 @@ class Batches:
             now=plan.now,
             end=plan.end,
             sums=result.sums,
-            totals={name: self.last.totals[name] + result.sums[name] for name in SUMS},
+            totals={name: self.last.totals.get(name, 0) + result.sums[name] for name in SUMS},
             clusters=_add(self.last.clusters, result.clusters),
             files=files,
             changes=self._directory.write_changes(plan.batch, encode_changes(result.changes)),

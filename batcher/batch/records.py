@@ -1,7 +1,8 @@
 """What is written about a batch: its plan before, its commit after, and the state in between.
 
 Plans and commits are JSON, for people who look; changes and snapshots are Arrow, checked by a digest,
-because Arrow has no checksum of its own. Nothing here touches the disk.
+because Arrow has no checksum of its own. What an older version wrote lacks the columns that it did not know;
+reading fills them. Nothing here touches the disk.
 """
 
 import io
@@ -14,7 +15,7 @@ import zstandard
 from batcher import disk
 from batcher.errors import DataDirError
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, State
-from batcher.schema import SUMS
+from batcher.schema import SUMS, Columns, completed, empty
 from batcher.staging import StagedFile
 
 
@@ -85,7 +86,13 @@ def encode_changes(changes: dict[str, Change]) -> bytes:
 def decode_changes(data: bytes) -> dict[str, Change]:
     """Return the changes that ``data`` holds; columns as in :data:`batcher.pipeline.STATE_COLUMNS`."""
     frames = _decode(data)
-    return {name: Change(*(frames[f"{name}.{part}"] for part in Change._fields)) for name in STATE_KEYS}
+    return {
+        name: Change(
+            _read(frames, f"{name}.put", columns),
+            _read(frames, f"{name}.removed", {key: columns[key] for key in STATE_KEYS[name]}),
+        )
+        for name, columns in STATE_COLUMNS.items()
+    }
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
@@ -112,7 +119,11 @@ def decode_snapshot(data: bytes) -> Snapshot:
         message = "snapshot: its bytes differ from its digest"
         raise DataDirError(message)
     frames = _decode(body)
-    return Snapshot(head.commit, {name: frames[name] for name in STATE_COLUMNS})
+    return Snapshot(head.commit, {name: _read(frames, name, columns) for name, columns in STATE_COLUMNS.items()})
+
+
+def _read(frames: dict[str, pl.DataFrame], name: str, columns: Columns) -> pl.DataFrame:
+    return completed(frames[name], columns) if name in frames else empty(columns)
 
 
 def _encode(frames: dict[str, pl.DataFrame]) -> bytes:

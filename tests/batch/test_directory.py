@@ -56,9 +56,9 @@ def test_a_second_holder_is_refused(directory: DataDirectory) -> None:
 
 
 def test_a_newer_format_is_refused_in_one_line(directory: DataDirectory) -> None:
-    (directory.root / "format").write_text("2\n")
+    (directory.root / "format").write_text("3\n")
     assert (
-        refused(directory) == f"{directory.root}: format 2 is newer than 1, which this version reads; upgrade batcher"
+        refused(directory) == f"{directory.root}: format 3 is newer than 2, which this version reads; upgrade batcher"
     )
 
 
