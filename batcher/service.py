@@ -8,9 +8,9 @@ rule of counting or of the protocol is here.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +20,10 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
-from batcher.archive import Deliverer, check_owner
+from batcher.archive import Deliverer, check_owner, remains
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
-from batcher.clock import Now, from_micros, monotonic
+from batcher.batch.records import NOTHING
+from batcher.clock import Now, from_micros, monotonic, to_micros
 from batcher.connect import Connection, Trust, connect
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, ConfigError
@@ -367,8 +368,10 @@ def _log_batch(commit: Commit, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
+def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator[Service]:
     """Take the data directory, recover what a crash left, and return a service that is ready to run.
+
+    With ``take_over``, a new data directory becomes the owner of an archive that has another.
 
     Raises :class:`batcher.errors.ConfigError`, :class:`batcher.errors.DataDirError` or
     :class:`batcher.errors.ArchiveError` before anything is sent.
@@ -381,10 +384,13 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
     segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
     raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
     with directory.owned(), contextlib.closing(raw) as spool:
-        check_owner(root, directory.id)
+        check_owner(root, directory.id, take_over=take_over and directory.is_new)
         directory.write_archive(root)
         batches = Batches(directory, spool.read, rules_of(settings))
         batches.load()
+        if directory.is_new:
+            scopes = {cluster.name: cluster.namespaces or [""] for cluster in settings.clusters}
+            go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
         recovered = spool.recover(batches.end)
         for sentence in recovered.damaged:
             log.error("spool damaged", found=sentence)
@@ -402,14 +408,29 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
         yield Service(settings, batches, writer, spool, edges=edges, now=now)
 
 
-async def serve(load: Callable[[], Settings], source: Path, *, stop: asyncio.Event, now: Now) -> None:
+def go_on(batches: Batches, root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> None:
+    """Begin a new directory with what its archive has: nothing, or the rows of one that was lost.
+
+    Not asked for by the flag but by what is there: a crash may have come after the owner was replaced.
+    """
+    found = remains(root, rules=rules, scopes=scopes, now=now)
+    if found is None:
+        return
+    before = msgspec.structs.replace(NOTHING, batch=found.batch, end=found.end, totals=found.totals)
+    commit = batches.begin(before, found.result, now=to_micros(found.now))
+    log.warning("took over the archive of a lost data directory", after=before.batch, **commit.sums)
+
+
+async def serve(
+    load: Callable[[], Settings], source: Path, *, stop: asyncio.Event, now: Now, take_over: bool = False
+) -> None:
     """Run a service with the settings that ``load`` reads from ``source``, and again when that changes.
 
     A file that is wrong is told of, and the settings before stay.
     """
     before = disk.fingerprint(source)
     settings = load()
-    with opened(settings, now=now) as service:
+    with opened(settings, now=now, take_over=take_over) as service:
         log.info("started", data_dir=str(settings.data_dir), clusters=len(settings.clusters))
         async with asyncio.TaskGroup() as group:
             reloading = group.create_task(_reload_for_ever(service, load, source, before))

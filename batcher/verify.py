@@ -50,7 +50,12 @@ def _verify(directory: DataDirectory, archive: Path) -> list[Check]:
         _rows(batches, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
         *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped")),
         _once(occurrences),
-        _rows(batches, _quarantined(paths["quarantine"], last.batch), "quarantined", "quarantined lines"),
+        _rows(
+            batches.filter(pl.col("batch") >= last.first),  # those of a directory that was lost are lost with it
+            _quarantined(paths["quarantine"], last.batch),
+            "quarantined",
+            "quarantined lines",
+        ),
         _rows(batches, _count(table("summaries")), "slots", "rows of summaries"),
         _rows(
             batches,

@@ -5,7 +5,9 @@ batch, and because an archive that is away must stop nothing. Readers see what i
 staged as one table.
 """
 
-from batcher.archive.deliver import Deliverer, check_owner
+from batcher.archive.deliver import Deliverer
+from batcher.archive.owner import check_owner
 from batcher.archive.read import scan
+from batcher.archive.remains import Remains, remains
 
-__all__ = ["Deliverer", "check_owner", "scan"]
+__all__ = ["Deliverer", "Remains", "check_owner", "remains", "scan"]

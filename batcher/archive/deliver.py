@@ -16,11 +16,10 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from batcher import disk
-from batcher.errors import ArchiveError, UsageError
+from batcher.archive.owner import confirm_owner
+from batcher.errors import ArchiveError
 from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, OCCURRENCES, SUMMARIES, Columns, empty
 from batcher.staging import StagedFile
-
-_OWNER = "batcher-owner"
 
 COLUMNS: dict[str, Columns] = {
     "occurrences": OCCURRENCES,
@@ -29,29 +28,11 @@ COLUMNS: dict[str, Columns] = {
     "gaps": GAPS,
     "batches": BATCHES,
 }
-"""The tables of the archive; each is also partitioned by ``date``."""
+"""The tables of the archive, in the order of their delivery; each is also partitioned by ``date``.
 
-
-def check_owner(root: Path, owner: str) -> None:
-    """Make ``owner`` (a data directory's id) the owner of the archive at ``root``.
-
-    Raises :class:`UsageError` if it has another: batch numbers would be taken for delivered, and skipped.
-    """
-    try:
-        disk.make_directory(root)
-        path = root / _OWNER
-        if not path.exists():
-            disk.write_file(path, f"{owner}\n".encode("ascii"))
-        found = path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        message = f"archive.path {root}: {error.strerror}"
-        raise ArchiveError(message) from None
-    if found != owner:
-        message = (
-            f"archive.path {root}: belongs to another data directory (id {found}, this one is {owner}); "
-            "use that one, or another archive.path"
-        )
-        raise UsageError(message)
+Occurrences come first and batches last, so that what is left by a delivery that was cut short is rows without
+their batch, never a batch or a slot without its rows: a take-over goes on from that.
+"""
 
 
 class Deliverer:
@@ -68,9 +49,11 @@ class Deliverer:
         """Register ``files`` and return the last batch that each table has now.
 
         Raises :class:`ArchiveError` when the archive cannot be written; what was registered before that
-        stays, and the next call goes on behind it.
+        stays, and the next call goes on behind it. Raises :class:`batcher.errors.UsageError` when another data
+        directory has taken the archive over.
         """
         try:
+            confirm_owner(self._root, self._owner)
             return {name: self._deliver(name, [f for f in files if f.table == name]) for name in COLUMNS}
         except (DeltaError, OSError) as error:
             self._tables.clear()

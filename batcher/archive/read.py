@@ -5,6 +5,7 @@ Opens nothing for writing, and holds nothing open: a reader never stands in the 
 
 import contextlib
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
@@ -22,13 +23,15 @@ T = TypeVar("T")
 ATTEMPTS = 3
 
 
-def scan(root: Path, table: str, staged: Iterable[Path] = ()) -> pl.LazyFrame:
+def scan(root: Path, table: str, staged: Iterable[Path] = (), *, since: datetime | None = None) -> pl.LazyFrame:
     """Return ``table`` of the archive at ``root``, and the ``staged`` files it does not have yet.
+
+    With ``since``, delivered files of days before it are left out.
 
     Columns as in :data:`batcher.archive.deliver.COLUMNS`, null where a file is older than a column. Raises
     :class:`ArchiveError` if it is unreadable.
     """
-    delivered = _delivered(root / table)
+    delivered = [path for path in _delivered(root / table) if since is None or path.parent.name >= f"date={since:%F}"]
     names = {path.name for path in delivered}
     paths = [*delivered, *(path for path in staged if path.name not in names)]
     if not paths:

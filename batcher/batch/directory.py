@@ -106,6 +106,12 @@ class DataDirectory:
             message = f"{self.root}: no run has been here yet; start one with this --data-dir"
             raise DataDirError(message) from None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was received and no batch committed here yet."""
+        batches = any(self._batches.glob("*/commit.json"))
+        return not (batches or self._snapshot_paths() or any(self.spool.iterdir()))
+
     def write_archive(self, path: Path) -> None:
         """Remember that the archive is at ``path``."""
         disk.write_file(self.root / "archive.path", f"{path}\n".encode())
@@ -146,8 +152,8 @@ class DataDirectory:
             batch += 1
 
     def oldest_commit(self) -> int:
-        """Return the smallest number of a batch that is still here, 0 if there is none."""
-        return min((int(path.name) for path in self._batches.iterdir()), default=0)
+        """Return the smallest number of a committed batch that is still here, 0 if there is none."""
+        return min((int(path.parent.name) for path in self._batches.glob("*/commit.json")), default=0)
 
     def read_changes(self, commit: Commit) -> bytes:
         """Return the changes of ``commit``; raise :class:`DataDirError` if they are not those committed."""

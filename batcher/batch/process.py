@@ -4,7 +4,7 @@
 that a crash left without one. Publishing and delivering are others' work, from what was committed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ from batcher.staging import DATED_BY, DELIVERED, StagedFile, stage
 
 SNAPSHOT_EVERY = 240
 """Batches between snapshots at most: 20 minutes at 5 s. A restart applies at most so many changes."""
+
+TAKE_OVER = "take-over"
+"""The request in the plan of a first batch that has its state from the archive."""
 
 Reader = Callable[[Place, Place], Iterator[tuple[Place, list[Section]]]]
 """Reads a range of the spool, as :meth:`batcher.spool.log.Log.read` does."""
@@ -93,6 +96,20 @@ class Batches:
 
     def next(self, work: Work) -> Commit:
         """Plan, run, stage and commit one batch."""
+        return self._run(self._plan(work))
+
+    def begin(self, before: Commit, result: Result, *, now: int) -> Commit:
+        """Commit ``result`` as the first batch of a new directory that goes on ``before``, a lost one's last.
+
+        Its changes hold the whole state, so that it needs none before it; it is not planned to be run again,
+        because whoever took over asks the archive again. What an earlier try left here is dropped.
+        """
+        self._directory.retire(before.batch)
+        self.last = msgspec.structs.replace(before, first=before.batch + 1)
+        plan = self._plan(Work(self.end, now, []), requests=[TAKE_OVER])
+        return self._commit(plan, result)
+
+    def _plan(self, work: Work, requests: Sequence[str] = ()) -> Plan:
         digest = disk.digest(self._encoded_rules)
         self._directory.write_rules(digest, self._encoded_rules)
         plan = Plan(
@@ -101,18 +118,21 @@ class Batches:
             start=self.last.end,
             end=(work.end.segment, work.end.offset),
             outcomes=work.outcomes,
-            requests=[],
+            requests=[*requests],
             config=digest,
             code=batcher.__version__,
         )
         self._directory.write_plan(plan)
-        return self._run(plan)
+        return plan
 
     def _run(self, plan: Plan) -> Commit:
         rules = msgspec.json.decode(self._directory.read_rules(plan.config), type=Rules)
         decoded = decode(self._read(Place(*plan.start), Place(*plan.end)))
         now = from_micros(plan.now)
         result = run(decoded, _outcomes(plan.outcomes), self.state, batch=plan.batch, now=now, rules=rules)
+        return self._commit(plan, result)
+
+    def _commit(self, plan: Plan, result: Result) -> Commit:
         commit = self._stage(plan, result)
         self._directory.write_commit(commit)
         self.state = advance(self.state, result.changes)
@@ -136,6 +156,7 @@ class Batches:
             clusters=_add(self.last.clusters, result.clusters),
             files=files,
             changes=self._directory.write_changes(plan.batch, encode_changes(result.changes)),
+            first=self.last.first,
         )
 
     def _maybe_snapshot(self) -> None:
@@ -182,7 +203,13 @@ def latest(directory: DataDirectory) -> tuple[Commit, State]:
 
 
 def _newest_snapshot(directory: DataDirectory) -> Snapshot:
-    return directory.newest_snapshot() or Snapshot(NOTHING, empty_state())
+    return directory.newest_snapshot() or Snapshot(_before_first(directory), empty_state())
+
+
+def _before_first(directory: DataDirectory) -> Commit:
+    """What the first batch follows, if it is still here: with it, all of the state is."""
+    oldest = next(directory.commits_after(directory.oldest_commit() - 1), NOTHING)
+    return msgspec.structs.replace(NOTHING, batch=oldest.first - 1) if oldest.batch == oldest.first else NOTHING
 
 
 def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Commit, State]:

@@ -61,6 +61,8 @@ class Commit(msgspec.Struct, frozen=True):
     files: list[StagedFile]
     changes: str
     """Digest of the changes of state."""
+    first: int = 1
+    """The first batch of the data directory: not 1 where it goes on with the archive of one that was lost."""
 
 
 class Snapshot(NamedTuple):

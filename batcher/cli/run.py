@@ -16,6 +16,9 @@ def run(
     config: Config = None,
     data_dir: DataDir = None,
     archive: Annotated[str | None, typer.Option(help="The archive's folder; overrides the configuration's.")] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Go on with the archive of a data directory that is lost.")
+    ] = False,
 ) -> None:
     """Watch, summarise, publish, until SIGTERM or Ctrl-C; then commit what was received, and end."""
     from batcher import clock, logs, settings
@@ -33,6 +36,6 @@ def run(
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        await serve(load, config, stop=stop, now=clock.now)
+        await serve(load, config, stop=stop, now=clock.now, take_over=take_over)
 
     asyncio.run(until_told())

@@ -137,14 +137,14 @@ def test_a_staged_file_that_is_gone_is_an_error_and_no_table_gets_a_hole(tmp_pat
     assert delivered(tmp_path / "archive") == []
 
 
-def test_an_archive_of_another_data_directory_is_refused(tmp_path: Path) -> None:
-    check_owner(tmp_path / "archive", "0123456789abcdef")
-    check_owner(tmp_path / "archive", "0123456789abcdef")
-    with pytest.raises(UsageError, match=r"belongs to another data directory \(id 0123456789abcdef, this one is fe"):
-        check_owner(tmp_path / "archive", "fedcba9876543210")
-
-
-def test_an_archive_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ArchiveError, match=r"archive\.path .*/file/archive: Not a directory"):
-        check_owner(tmp_path / "file" / "archive", "0123456789abcdef")
+def test_an_archive_that_was_taken_over_meanwhile_gets_nothing_more(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        check_owner(tmp_path / "archive", h.directory.id)
+        play(h, 1)
+        one = deliverer(h, tmp_path / "archive")
+        one.deliver(h.batches.undelivered)
+        check_owner(tmp_path / "archive", "fedcba9876543210", take_over=True)
+        play(h, 2)
+        with pytest.raises(UsageError, match=r"\(id fedcba9876543210\) has taken it over from this one"):
+            one.deliver(h.batches.undelivered)
+    assert delivered(tmp_path / "archive") == [(1, "a"), (1, "b1")]

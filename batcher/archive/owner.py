@@ -1,0 +1,52 @@
+"""Whose an archive is: one data directory's, for two that wrote the same events would count them twice.
+
+The file at the archive's root holds the owner's id, and below it those of the directories that it was taken
+over from. It is replaced whole, so that there is one owner at every moment. Nothing here reads a table.
+"""
+
+from pathlib import Path
+
+from batcher import disk
+from batcher.errors import ArchiveError, UsageError
+
+_OWNER = "batcher-owner"
+
+
+def check_owner(root: Path, owner: str, *, take_over: bool = False) -> None:
+    """Make ``owner`` (a data directory's id) the owner of the archive at ``root``, if it has none or ``take_over``.
+
+    Raises :class:`UsageError` if it has another: what that one has counted would be counted again.
+    """
+    try:
+        disk.make_directory(root)
+        owners = _owners(root)
+        if not owners or (take_over and owners[0] != owner):
+            text = "".join(f"{name}\n" for name in (owner, *owners))
+            disk.write_file(root / _OWNER, text.encode("ascii"))
+    except OSError as error:
+        message = f"archive.path {root}: {error.strerror}"
+        raise ArchiveError(message) from None
+    confirm_owner(root, owner)
+
+
+def confirm_owner(root: Path, owner: str) -> None:
+    """Raise :class:`UsageError` if the archive at ``root`` has another owner by now."""
+    found, *former = _owners(root) or [owner]
+    if owner in former:
+        message = (
+            f"archive.path {root}: another data directory (id {found}) has taken it over from this one (id {owner}); "
+            "use that one, or another archive.path"
+        )
+        raise UsageError(message)
+    if found != owner:
+        message = (
+            f"archive.path {root}: belongs to another data directory (id {found}, this one is {owner}); "
+            "use that one or another archive.path, or, if it is lost, --take-over with a new --data-dir"
+        )
+        raise UsageError(message)
+
+
+def _owners(root: Path) -> list[str]:
+    """The owner, and those before it, newest first; nothing when there was none yet."""
+    path = root / _OWNER
+    return path.read_text(encoding="ascii").split() if path.exists() else []

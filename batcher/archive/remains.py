@@ -1,0 +1,165 @@
+"""What an archive still knows of a data directory that is lost: enough to go on without counting twice.
+
+A new directory begins with one batch that puts the whole state, and closes what the lost one left open: rows
+that were delivered without their batch get one, and its open summaries end ``archived``, to be opened again
+from their totals. Numbers of batches and positions go on behind those of the archive, where they order rows.
+
+Reads the whole of some columns, which may take minutes: it happens once in the life of a directory. Writes
+nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from batcher import schema
+from batcher.archive.deliver import COLUMNS
+from batcher.archive.read import scan, settled
+from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State
+from batcher.schema import OPEN_SLOTS, SESSION, SUMS, completed
+from batcher.spool.position import START, Place, place_of
+from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.enrich import regard_owner
+from batcher.stages.restore import restore_parts, restore_seen
+from batcher.staging import DATED_BY
+from batcher.telemetry import Verdict
+
+
+class Remains(NamedTuple):
+    """Where the lost directory ended, and what the first batch after it is."""
+
+    batch: int
+    """The last number of a batch that any table has."""
+    end: Place
+    """Behind every position of the archive."""
+    totals: dict[str, int]
+    now: datetime
+    """Of the first batch; not behind anything that is archived."""
+    result: Result
+
+
+class _Last(NamedTuple):
+    """The newest of everything."""
+
+    batch: int
+    complete: int
+    """The last batch that has its row, which is delivered last."""
+    at: datetime
+    position: int | None
+
+
+def remains(root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> Remains | None:
+    """Return what the archive at ``root`` knows, as of ``now``; None if it has no rows.
+
+    ``scopes`` are the namespaces in which each cluster (by name) will be watched, ``""`` for all. Raises
+    :class:`batcher.errors.ArchiveError` if it cannot be read.
+    """
+    return settled(lambda: _remains(root, rules=rules, scopes=scopes, now=now))
+
+
+def _remains(root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> Remains | None:
+    last = _last(root)
+    if last is None:
+        return None
+    now = max(now, last.at)
+    state = _state(root, last, rules=rules, now=now) | {"contacts": _contacts(root, last, scopes)}
+    torn = _torn(root, last)
+    totals = _totals([scan(root, "batches").select(SUMS).sum().collect(), torn])
+    sums = dict.fromkeys(SUMS, 0) | {
+        "opened": len(state["open_summaries"]),
+        "archived": totals["opened"] - totals["published"] - totals["dead_lettered"] - totals["archived"],
+    }
+    own = pl.DataFrame([{"batch": last.batch + 1, "now": now, **sums}], schema=schema.BATCHES)
+    tables = {"batches": pl.concat([torn, own])}
+    changes = {name: Change(frame, frame.clear().select(STATE_KEYS[name])) for name, frame in state.items()}
+    end = START if last.position is None else Place(place_of(last.position).segment + 1, 0)
+    return Remains(last.batch, end, totals, now, Result(tables, changes, sums, {}))
+
+
+def _totals(parts: Sequence[pl.DataFrame]) -> dict[str, int]:
+    return {name: sum(int(part[name].sum()) for part in parts) for name in SUMS}
+
+
+def _last(root: Path) -> _Last | None:
+    ends = {
+        table: scan(root, table).select(batch=pl.max("batch"), at=pl.max(DATED_BY[table])).collect().row(0)
+        for table in COLUMNS
+    }
+    numbers = [batch for batch, _ in ends.values() if batch is not None]
+    if not numbers:
+        return None
+    position = scan(root, "occurrences").select(pl.max("position")).collect().item()
+    at = max(at for _, at in ends.values() if at is not None)
+    return _Last(max(numbers), ends["batches"][0] or 0, at, position)
+
+
+def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
+    """Everything that goes on; a table of the state that no archive can tell begins empty."""
+    kept = 2 * rules.event_ttl
+    since = last.at - max(kept, 2 * rules.longest) - rules.window
+    occurrences = scan(root, "occurrences", since=since).filter(pl.col("received_at") >= since).collect().lazy()
+    recent = occurrences.filter(pl.col("received_at") >= last.at - kept)
+    slots = _slots(root, since).lazy()
+    owned = regard_owner(occurrences) if rules.owner else occurrences
+    parts = restore_parts(owned, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    dead = scan(root, "dead_letters", since=since).select("summary")
+    summaries = (
+        fold_summaries(parts, slots)
+        .filter(pl.col("last_at") >= now - rules.event_ttl)  # a workspace has forgotten those before it
+        .join(dead, on="summary", how="anti")
+        .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))
+    )
+    found = {
+        "seen": restore_seen(recent, event_ttl=rules.event_ttl).sort(STATE_KEYS["seen"]),
+        "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
+        "open_summaries": summaries.sort("summary"),
+    }
+    return {
+        name: completed(found[name].collect(), columns) if name in found else schema.empty(columns)
+        for name, columns in STATE_COLUMNS.items()
+    }
+
+
+def _slots(root: Path, since: datetime) -> pl.DataFrame:
+    """All slots of each session of which one was archived ``since``."""
+    recent = (
+        scan(root, "summaries", since=since).filter(pl.col("closed_at") >= since).select(*SESSION).unique().collect()
+    )
+    began = recent["began_at"].min()
+    if not isinstance(began, datetime):
+        return schema.empty(schema.SUMMARIES)
+    return scan(root, "summaries", since=began).join(recent.lazy(), on=SESSION, how="semi").collect()
+
+
+def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Each stream as heard of when the archive was: if nobody listens for too long, its next contact tells a gap."""
+    named = scan(root, "occurrences").sort("position").group_by("cluster_uid").agg(pl.last("cluster")).collect()
+    rows = [
+        {"cluster_uid": uid, "cluster": name, "scope": scope, "received_at": last.at}
+        for uid, name in named.select("cluster_uid", "cluster").sort("cluster_uid").iter_rows()
+        for scope in scopes.get(name) or [""]
+    ]
+    return completed(pl.DataFrame(rows, schema=_CONTACT), STATE_COLUMNS["contacts"])
+
+
+_CONTACT = {name: schema.CONTACTS[name] for name in ("cluster_uid", "cluster", "scope", "received_at")}
+
+
+def _torn(root: Path, last: _Last) -> pl.DataFrame:
+    """A row for each batch that a delivery was cut short of, with the sums of what arrived: no more can be known."""
+    verdicts = {v.value: (pl.col("verdict") == v.value).sum() for v in (Verdict.KEPT, Verdict.UNMAPPED)}
+    counts = {
+        "occurrences": {"received": pl.len(), "revisions": pl.len(), "occurrences": pl.sum("grew"), **verdicts},
+        "summaries": {"slots": pl.len()},
+        "dead_letters": {"dead_lettered": pl.len(), "opened": pl.len()},
+        "gaps": {"gaps": pl.len()},
+    }
+    torn = pl.DataFrame({"batch": range(last.complete + 1, last.batch + 1)}, schema={"batch": pl.Int64})
+    for table, sums in counts.items():
+        rows = scan(root, table).filter(pl.col("batch") > last.complete).group_by("batch").agg(**sums).collect()
+        torn = torn.join(rows, on="batch", how="left")
+    said = completed(torn, {**schema.BATCHES, "now": schema.TIME})
+    return said.with_columns(now=pl.lit(last.at, schema.TIME)).fill_null(0).cast(pl.Schema(schema.BATCHES))

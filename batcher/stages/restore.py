@@ -1,0 +1,64 @@
+"""State again from what the archive has of it, for a directory that goes on where a lost one has ended.
+
+What an identity was counted up to is in its revisions; what a session adds up to is in the slots that were
+archived and in the revisions received since. So both are computed by the stages that computed them first.
+Nothing is counted here that was not archived: what was lost with the directory comes with the next list.
+"""
+
+from datetime import timedelta
+
+import polars as pl
+
+from batcher.decode import identity
+from batcher.schema import OCCURRENCE, SEEN, SUMMARY_KEY, empty
+from batcher.stages.aggregate import measured, sessions
+from batcher.stages.deduplicate import deduplicate, remember
+from batcher.telemetry import Verdict
+
+_IDENTITY = ("cluster_uid", "namespace", "name", "identity_time", "uid")
+_HASHES = pl.Struct({name: SEEN[name] for name in OCCURRENCE})
+
+
+def restore_seen(occurrences: pl.LazyFrame, *, event_ttl: timedelta) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.SEEN` as it was after ``occurrences``, all of the last two TTLs."""
+    hashed = pl.struct(_IDENTITY).map_batches(_hash, return_dtype=_HASHES)
+    lines = occurrences.with_columns(identity_time=_identity_time()).with_columns(hashed.struct.unnest())
+    return remember(deduplicate(lines, empty(SEEN).lazy(), event_ttl=event_ttl)).select(*SEEN)
+
+
+def _identity_time() -> pl.Expr:
+    """Where an older version archived none: as API servers write ``Time`` (seconds) and ``MicroTime``."""
+    whole = pl.col("first_at").dt.microsecond() == 0
+    seconds, micros = (pl.col("first_at").dt.strftime(f"%Y-%m-%dT%H:%M:{part}Z") for part in ("%S", "%S%.6f"))
+    return pl.coalesce("identity_time", pl.when(whole).then(seconds).otherwise(micros))
+
+
+def _hash(rows: pl.Series) -> pl.Series:
+    columns = [rows.struct.field(name).to_list() for name in _IDENTITY]
+    hashes = [identity(*row) for row in zip(*columns, strict=True)]
+    return pl.DataFrame(hashes, schema=dict(_HASHES), orient="row").to_struct()
+
+
+def restore_parts(
+    occurrences: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta, longest: timedelta
+) -> pl.LazyFrame:
+    """Return the parts (:func:`batcher.stages.aggregate.sessions`) of ``occurrences`` that are in none of ``slots``.
+
+    In: :data:`batcher.schema.OCCURRENCES` about their owners, and archived :data:`batcher.schema.SUMMARIES`. The
+    slots of a key are archived in their order, so what it received up to the newest of them is in one.
+    """
+    archived = slots.group_by(SUMMARY_KEY).agg(
+        pl.max("began_at"), pl.max("last_at"), through=pl.max("position"), closed=pl.lit(value=False)
+    )
+    counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
+    rows = measured(counted.with_columns(since_at=_since_at())).join(
+        archived.select(*SUMMARY_KEY, "through"), on=SUMMARY_KEY, how="left", maintain_order="left"
+    )
+    later = rows.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
+    return sessions(later, archived, window=window, longest=longest)
+
+
+def _since_at() -> pl.Expr:
+    """Where an older version archived none: the count that grew by all of itself began with the first."""
+    from_the_first = (pl.col("grew") == pl.col("count")) & ~pl.col("recreated")
+    return pl.coalesce("since_at", pl.when(from_the_first).then("first_at").otherwise("last_at"))

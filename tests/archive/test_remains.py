@@ -1,0 +1,380 @@
+"""A directory is lost, and a new one takes its archive over: no total changes."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batcher.archive import Deliverer, check_owner, remains, scan
+from batcher.archive.events import Selection, newest
+from batcher.batch import Batches, Commit, DataDirectory
+from batcher.batch.process import staged_paths
+from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
+from batcher.service import go_on
+from batcher.spool import Kind, Section, Stream
+from batcher.staging import StagedFile
+from batcher.verify import verify
+from tests.batch.test_process import Dying
+from tests.history import RULES, START_AT, History, history
+from tests.sections import event, lines, watched
+
+Receive = Callable[[History], object]
+"""What happens in a history: a batch, usually."""
+
+
+def received(*sections: Section, minute: int) -> Receive:
+    def step(h: History) -> Commit:
+        return h.batch(*sections, minute=minute, outcomes=h.written())
+
+    return step
+
+
+def listed(*events: bytes) -> Section:
+    """A LIST of the cluster, as a new directory begins with."""
+    return Section(Stream("uid-us", "events"), "us-west1", Kind.LISTED, None, len(events), b"\n".join(events) + b"\n")
+
+
+def deliver(h: History, archive: Path) -> None:
+    """Deliver all that is staged; the first delivery makes the directory the archive's owner."""
+    check_owner(archive, h.directory.id)
+    h.batches.delivered(Deliverer(archive, h.directory.staged, h.directory.id).deliver(h.batches.undelivered))
+
+
+def take_over(directory: DataDirectory, archive: Path, *, minute: float, scopes: Sequence[str] = ("",)) -> None:
+    """Start a new directory on ``archive``, as a run does before it reads its spool."""
+    with directory.owned():
+        check_owner(archive, directory.id, take_over=directory.is_new)
+        batches = Batches(directory, lambda _start, _end: iter(()), RULES)
+        batches.load()
+        if directory.is_new:
+            now = START_AT + timedelta(minutes=minute)
+            go_on(batches, archive, rules=RULES, scopes={"us-west1": scopes}, now=now)
+
+
+def failed(h: History, archive: Path) -> list[str]:
+    return [f"{check.name}: {check.detail}" for check in verify(h.directory, archive) if not check.ok]
+
+
+class Told(NamedTuple):
+    """All that anybody sees of a history, and what is counted on from; nothing of numbers and places.
+
+    Nor when an identity was repeated last, which no archive tells: a cluster repeats no Event that is older than its
+    TTL, and an identity is kept for two.
+    """
+
+    occurrences: pl.DataFrame
+    slots: pl.DataFrame
+    summaries: pl.DataFrame
+    seen: pl.DataFrame
+
+
+def told(h: History, archive: Path) -> Told:
+    staged = staged_paths(h.directory)
+    rows = scan(archive, "occurrences", staged["occurrences"]).sort("position").select(*OCCURRENCES).collect()
+    slots = scan(archive, "summaries", staged["summaries"]).collect()
+    totals = [name for name in MEASURES if name != "position"]
+    state = h.batches.state
+    return Told(
+        rows.drop("batch", "position", "delivered"),
+        pl.concat([slots.select(*SLOT, *totals), state["open_slots"].select(*SLOT, *totals)]).sort(SLOT),
+        state["open_summaries"].select("summary", *SESSION, *totals, "closed").sort("summary"),
+        state["seen"].drop("touched_at").sort("identity_high"),
+    )
+
+
+def assert_told_the_same(found: Told, expected: Told) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.equals(other), f"{one}\n{other}"
+
+
+def pods(minute: int, count: int) -> list[bytes]:
+    """Pod a all the time, one that is new each time, and one in a namespace without a workspace."""
+    return [
+        event("a", minute + 1, count=count),
+        event(f"b{minute}", 1000 + minute, minute=minute % 60, count=2),
+        event("x", 2000 + minute, count=minute + 1, namespace="jobs"),
+    ]
+
+
+BEFORE = [received(watched(*pods(minute, minute + 1)), minute=minute) for minute in range(0, 100, 4)]
+"""A session of a hundred minutes, longer than a slot and than what an identity needs; the directory is lost then."""
+RELIST = received(listed(event("a", 97, count=97), event("b96", 1096, minute=36, count=2)), minute=100)
+AFTER = [RELIST, *(received(watched(*pods(minute, minute + 1)), minute=minute) for minute in (102, 106, 130, 140))]
+
+
+def test_no_row_no_slot_no_total_changes_when_a_new_directory_goes_on_with_the_archive(tmp_path: Path) -> None:
+    with history(tmp_path / "whole") as h:
+        for step in [*BEFORE, *AFTER]:
+            step(h)
+        expected = told(h, tmp_path / "none")
+    with history(tmp_path / "lost") as h:
+        for step in BEFORE:
+            step(h)
+        deliver(h, tmp_path / "archive")
+    shutil.rmtree(tmp_path / "lost")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=99)
+    with history(new) as h:
+        assert h.batches.last.batch == 26
+        for step in AFTER:
+            step(h)
+        assert_told_the_same(told(h, tmp_path / "archive"), expected)
+        assert failed(h, tmp_path / "archive") == []
+        deliver(h, tmp_path / "archive")
+        assert failed(h, tmp_path / "archive") == []
+        batches = scan(tmp_path / "archive", "batches").sort("batch").collect()
+    assert batches["batch"].to_list() == list(range(1, 32))
+    # Pods a and x go on; of the others, all that ended within a TTL are told once more.
+    assert batches.row(25, named=True)["opened"] == 2 + 15
+    assert h.batches.last.totals["occurrences"] == expected.occurrences["grew"].sum()
+
+
+Delivery = tuple[str, str, int, int, int]
+"""cluster, event name, resourceVersion, cumulative count, minutes since the delivery before."""
+
+deliveries = st.lists(
+    st.tuples(
+        st.sampled_from(["us", "eu"]),
+        st.sampled_from(["web", "api"]),
+        st.integers(1, 6),
+        st.integers(0, 5),
+        st.sampled_from([0, 1, 4, 6, 30]),
+    ),
+    min_size=2,
+    max_size=5,
+)
+"""All within the time that an identity is kept."""
+
+
+def step(delivery: Delivery, minute: int) -> Receive:
+    cluster, name, version, count, _ = delivery
+    stream = Stream(f"uid-{cluster}", "events")
+    section = watched(event(name, version, count=count, namespace="web"), stream=stream)
+    return received(msgspec.structs.replace(section, cluster=cluster), minute=minute)
+
+
+@settings(max_examples=max(5, settings().max_examples // 20))  # three directories and an archive each, on disk
+@given(deliveries, st.data())
+def test_wherever_a_directory_is_lost_no_total_changes(made: list[Delivery], data: st.DataObject) -> None:
+    minutes = [sum(delivery[4] for delivery in made[: n + 1]) for n in range(len(made))]
+    steps = [step(delivery, minute) for delivery, minute in zip(made, minutes, strict=True)]
+    lost_after = data.draw(st.integers(1, len(steps)))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        with history(root / "whole") as h:
+            for happens in steps:
+                happens(h)
+            h.batch(minute=minutes[-1])
+            expected = told(h, root / "none")
+        with history(root / "lost") as h:
+            for happens in steps[:lost_after]:
+                happens(h)
+            deliver(h, root / "archive")
+        new = DataDirectory(root / "new")
+        take_over(new, root / "archive", minute=minutes[lost_after - 1])
+        with history(new) as h:
+            for happens in steps[lost_after:]:
+                happens(h)
+            h.batch(minute=minutes[-1])
+            found = told(h, root / "archive")
+            assert failed(h, root / "archive") == []
+        # What the lost directory had ended is opened again, and ends again; totals are what counts.
+        again = found.summaries.join(expected.summaries, on="summary", how="semi")
+        assert_told_the_same(found._replace(summaries=again), expected)
+
+
+def test_an_event_that_the_list_still_has_is_told_by_its_newest_count_and_the_archive_by_its_newest_row(
+    tmp_path: Path,
+) -> None:
+    with history(tmp_path / "lost") as h:
+        received(watched(event("a", 5, count=3)), minute=0)(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=1)
+    with history(new) as h:
+        received(listed(event("a", 7, count=9)), minute=2)(h)
+        rows = scan(tmp_path / "archive", "occurrences", staged_paths(new)["occurrences"])
+        assert newest(rows, Selection(), now=START_AT)["count"].to_list() == [9]
+        assert rows.sort("position").collect().select("batch", "grew").rows() == [(1, 3), (3, 6)]
+
+
+@pytest.mark.parametrize(("minute", "gaps"), [(60, []), (61, [(0, 61)])], ids=["one TTL", "longer"])
+def test_a_time_without_anybody_is_a_gap_if_it_was_longer_than_the_ttl(
+    tmp_path: Path, minute: int, gaps: list[tuple[int, int]]
+) -> None:
+    with history(tmp_path / "lost") as h:
+        received(watched(event("a", 5, count=3)), minute=0)(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=minute - 1)
+    with history(new) as h:
+        received(listed(event("a", 5, count=3)), minute=minute)(h)
+        found = scan(tmp_path / "archive", "gaps", staged_paths(new)["gaps"]).collect()
+    told_at = [START_AT + timedelta(minutes=m) for gap in gaps for m in gap]
+    assert [at for row in found.select("from_at", "to_at").rows() for at in row] == told_at
+
+
+def test_each_namespace_that_is_watched_alone_has_its_gap(tmp_path: Path) -> None:
+    with history(tmp_path / "lost") as h:
+        received(watched(event("a", 5, count=3)), minute=0)(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=100, scopes=["jobs", "web"])
+    with history(new) as h:
+        scopes = [lines(stream=Stream("uid-us", "events", scope)) for scope in ("jobs", "web")]
+        assert h.batch(*scopes, minute=101).sums["gaps"] == 2
+
+
+class Torn(Deliverer):
+    """Is killed when the files of so many tables are registered."""
+
+    tables = 0
+
+    def _deliver(self, name: str, files: list[StagedFile]) -> int:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        if self.tables == 0:
+            raise KeyboardInterrupt
+        self.tables -= 1
+        return super()._deliver(name, files)
+
+
+@pytest.mark.parametrize("tables", range(6))
+def test_rows_that_were_delivered_without_their_batch_get_one(tmp_path: Path, tables: int) -> None:
+    archive = tmp_path / "archive"
+    with history(tmp_path / "lost") as h:
+        received(watched(event("a", 1, count=2)), minute=0)(h)
+        deliver(h, archive)
+        received(watched(event("x", 2, namespace="jobs", count=3)), minute=10)(h)
+        received(watched(event("b", 3)), minute=19)(h)
+        torn = Torn(archive, h.directory.staged, h.directory.id)
+        torn.tables = tables
+        try:
+            torn.deliver(h.batches.undelivered)
+        except KeyboardInterrupt:
+            assert tables < 5
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, archive, minute=20)
+    with history(new) as h:
+        assert failed(h, archive) == []
+        everything = [event("a", 1, count=2), event("x", 2, namespace="jobs", count=3), event("b", 3)]
+        received(listed(*everything), minute=21)(h)
+        assert failed(h, archive) == []
+        assert h.batches.last.totals["occurrences"] == 6
+        assert h.batches.last.sums["occurrences"] == (4 if tables == 0 else 0)
+        assert h.batches.last.batch == (3 if tables == 0 else 5)
+
+
+def test_what_a_workspace_refused_for_good_is_not_offered_again(tmp_path: Path) -> None:
+    with history(tmp_path / "lost") as h:
+        h.batch(watched(event("a", 1)), minute=0)
+        refused = [msgspec.structs.replace(o, written=False, refusal="Invalid") for o in h.written()]
+        assert h.batch(minute=6, outcomes=refused).sums["dead_lettered"] == 1
+        deliver(h, tmp_path / "archive")
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=7)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        assert len(h.batches.state["open_summaries"]) == 0
+
+
+def test_what_ended_within_a_ttl_is_told_once_more_and_what_is_older_is_not(tmp_path: Path) -> None:
+    with history(tmp_path / "lost") as h:
+        h.batch(watched(event("a", 1)), minute=0)
+        h.batch(watched(event("b", 2)), minute=30)
+        h.batch(minute=36)
+        deliver(h, tmp_path / "archive")
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=61)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        again = h.batches.state["open_summaries"]
+        assert again.select("regarding_name", "written_version", "written_at").rows() == [("b", 0, None)]
+        assert h.batch(minute=62, outcomes=h.written()).sums["published"] == 1
+
+
+STEPS = [
+    "after the rules", "after the plan", "before the changes", "before the commit", "after the commit",
+    "before the snapshot", "after the snapshot",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("killed", STEPS)
+def test_killed_anywhere_a_take_over_is_finished_by_the_next_start(tmp_path: Path, killed: str) -> None:
+    archive = tmp_path / "archive"
+    with history(tmp_path / "lost") as h:
+        for happens in BEFORE[:5]:
+            happens(h)
+        deliver(h, archive)
+    with pytest.raises(KeyboardInterrupt):
+        take_over(Dying(tmp_path / "new", killed), archive, minute=20)
+    new = DataDirectory(tmp_path / "new")
+    with new.owned():
+        check_owner(archive, new.id)  # the owner is the new one already
+        assert new.is_new == (killed in STEPS[:4])
+    take_over(new, archive, minute=20)
+    take_over(DataDirectory(tmp_path / "at-once"), shutil.copytree(archive, tmp_path / "copy"), minute=20)
+    with history(new) as h, history(DataDirectory(tmp_path / "at-once")) as other:
+        assert h.batches.last.batch == other.batches.last.batch == 6
+        assert_told_the_same(told(h, archive), told(other, tmp_path / "copy"))
+        received(listed(event("a", 17, count=17)), minute=21)(h)
+        assert h.batches.last.sums["repeats"] == 1
+        assert failed(h, archive) == []
+
+
+def test_one_after_the_other_may_take_over_and_each_only_once(tmp_path: Path) -> None:
+    archive, count = tmp_path / "archive", 0
+    for number, name in enumerate(("first", "second", "third"), 1):
+        directory = DataDirectory(tmp_path / name)
+        for _ in range(2):
+            take_over(directory, archive, minute=number * 2)
+        with history(directory) as h:
+            received(listed(event("a", number, count=number * 5)), minute=number * 2)(h)
+            count += h.batches.last.sums["occurrences"]
+            assert failed(h, archive) == []
+            deliver(h, archive)
+            assert failed(h, archive) == []
+    assert count == 15
+    batches = scan(archive, "batches").sort("batch").collect()
+    assert batches.select("batch", "opened", "archived", "occurrences").rows() == [
+        (1, 1, 0, 5), (2, 1, 1, 0), (3, 0, 0, 5), (4, 1, 1, 0), (5, 0, 0, 5),
+    ]  # fmt: skip
+
+
+def test_quarantined_lines_are_lost_with_their_directory_and_the_proof_holds_all_the_same(tmp_path: Path) -> None:
+    with history(tmp_path / "lost") as h:
+        h.batch(lines(b"no JSON"), watched(event("a", 1)), minute=0)
+        deliver(h, tmp_path / "archive")
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=1)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        h.batch(lines(b"no JSON either"), minute=2)
+        assert failed(h, tmp_path / "archive") == []
+        for path in staged_paths(new := h.directory)["quarantine"]:
+            path.unlink()
+        assert [sum_.partition(":")[0] for sum_ in failed(h, tmp_path / "archive")] == [
+            "quarantined = quarantined lines"
+        ]
+        assert new.oldest_commit() == 2
+
+
+def test_an_archive_of_the_format_before_is_gone_on_with(tmp_path: Path) -> None:
+    format_1 = Path(__file__).parent.parent / "batch" / "format-1" / "archive"
+    archive = Path(shutil.copytree(format_1, tmp_path / "archive"))
+    take_over(DataDirectory(tmp_path / "new"), archive, minute=1)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        h.batch(listed(event("a", 1, count=3), event("x", 2, namespace="jobs"), event("b", 4, count=2)), minute=2)
+        assert (h.batches.last.sums["repeats"], h.batches.last.sums["occurrences"]) == (2, 2)
+        assert h.batches.state["open_summaries"]["first_seen"].to_list() == [START_AT] * 3
+        deliver(h, archive)
+        assert failed(h, archive) == []
+
+
+def test_an_archive_without_rows_has_nothing_to_go_on_with(tmp_path: Path) -> None:
+    with history(tmp_path / "empty") as h:
+        deliver(h, tmp_path / "archive")
+    assert remains(tmp_path / "archive", rules=RULES, scopes={}, now=START_AT) is None
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=1)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        assert h.batch(watched(event("a", 1)), minute=2).batch == 1
