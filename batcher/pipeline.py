@@ -212,9 +212,24 @@ def _dead_letters(dead: pl.DataFrame, *, batch: int, now: datetime, rules: Rules
     )
 
 
-def advance(state: State, changes: dict[str, Change]) -> State:
-    """Return ``state`` with ``changes`` applied; the only way that state ever moves on."""
-    return {name: _apply(state[name], changes[name], STATE_KEYS[name]) for name in STATE_KEYS}
+def advance(state: State, *changes: dict[str, Change]) -> State:
+    """Return ``state`` with ``changes`` applied in their order; the only way that state ever moves on.
+
+    Many at once cost about as much as one, because a large table is gone through once.
+    """
+    merged = {name: _merged([change[name] for change in changes], STATE_KEYS[name]) for name in STATE_KEYS}
+    return {name: _apply(state[name], merged[name], STATE_KEYS[name]) for name in STATE_KEYS}
+
+
+def _merged(changes: Sequence[Change], keys: Sequence[str]) -> Change:
+    """One change that does what ``changes`` do one after the other: of each key, the last word counts."""
+    if len(changes) == 1:
+        return changes[0]
+    said = [part for put, removed in changes for part in (
+        removed.with_columns(is_put=pl.lit(value=False)), put.with_columns(is_put=pl.lit(value=True)))]  # fmt: skip
+    last = pl.concat(said, how="diagonal").unique(subset=keys, keep="last", maintain_order=True)
+    columns = changes[0].put.columns
+    return Change(last.filter("is_put").select(columns), last.filter(~pl.col("is_put")).select(keys))
 
 
 def _apply(table: pl.DataFrame, change: Change, keys: Sequence[str]) -> pl.DataFrame:

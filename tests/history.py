@@ -31,10 +31,10 @@ RULES = Rules(
 class History:
     """Batches over a spool, with the state that they leave."""
 
-    def __init__(self, directory: DataDirectory, *, segment_bytes: int, snapshot_every: int) -> None:
+    def __init__(self, directory: DataDirectory, *, segment_bytes: int, snapshot_every: int, rules: Rules) -> None:
         self.directory = directory
         self.log = Log(directory.spool, directory.quarantine, segment_bytes=segment_bytes)
-        self.batches = Batches(directory, self.log.read, RULES, snapshot_every=snapshot_every)
+        self.batches = Batches(directory, self.log.read, rules, snapshot_every=snapshot_every)
         self.batches.load()
         self.log.recover(self.batches.end)
         self.finished = self.batches.finish()
@@ -62,7 +62,11 @@ class History:
 
 @contextmanager
 def history(
-    directory: DataDirectory | Path, *, segment_bytes: int = 1 << 20, snapshot_every: int = 1000
+    directory: DataDirectory | Path,
+    *,
+    segment_bytes: int = 1 << 20,
+    snapshot_every: int = 1000,
+    rules: Rules = RULES,
 ) -> Iterator[History]:
     """Own the data directory as a run does; its id is the same in each test."""
     if isinstance(directory, Path):
@@ -72,7 +76,7 @@ def history(
         (directory.root / "id").write_text("0123456789abcdef\n")
         (directory.root / "format").write_text(f"{FORMAT}\n")
     with directory.owned():
-        happening = History(directory, segment_bytes=segment_bytes, snapshot_every=snapshot_every)
+        happening = History(directory, segment_bytes=segment_bytes, snapshot_every=snapshot_every, rules=rules)
         try:
             yield happening
         finally:

@@ -4,6 +4,7 @@
 that a crash left without one. Publishing and delivering are others' work, from what was committed.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,9 @@ from batcher.staging import DATED_BY, DELIVERED, StagedFile, stage
 
 SNAPSHOT_EVERY = 240
 """Batches between snapshots at most: 20 minutes at 5 s. A restart applies at most so many changes."""
+
+CHANGES_AT_ONCE = 16
+"""Applied together at a restart: alone, each costs 30 ms where a million identities were seen."""
 
 TAKE_OVER = "take-over"
 """The request in the plan of a first batch that has its state from the archive."""
@@ -214,9 +218,10 @@ def _before_first(directory: DataDirectory) -> Commit:
 
 def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Commit, State]:
     last, state = snapshot
-    for commit in directory.commits_after(last.batch):
-        state = advance(state, decode_changes(directory.read_changes(commit)))
-        last = commit
+    commits = directory.commits_after(last.batch)
+    while some := list(itertools.islice(commits, CHANGES_AT_ONCE)):
+        state = advance(state, *(decode_changes(directory.read_changes(commit)) for commit in some))
+        last = some[-1]
     if directory.oldest_commit() > last.batch + 1:
         message = f"{directory.root}: no snapshot is whole, and batch {last.batch + 1} is gone; restore from a backup"
         raise DataDirError(message)
