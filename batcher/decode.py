@@ -224,13 +224,14 @@ def revisions(cluster_uid: str, items: Sequence[bytes]) -> pl.DataFrame:
 
 
 @functools.lru_cache(maxsize=4096)
-def _cluster_key(cluster_uid: str) -> int:
+def cluster_key(cluster_uid: str) -> int:
+    """Return the ``cluster_key`` of a cluster (:data:`batcher.schema.CLOCKS`)."""
     return xxhash.xxh3_64_intdigest(cluster_uid.encode())
 
 
 def _contacts(heard: Iterable[tuple[Stream, str, int]]) -> pl.DataFrame:
     rows = [
-        (_cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, received_at)
+        (cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, received_at)
         for stream, cluster, received_at in heard
     ]
     return from_rows(rows, CONTACTS, micros="received_at")
@@ -243,7 +244,7 @@ def _lines(rows: list[_Row]) -> pl.DataFrame:
         "position": positions,
         "received_at": [s.received_at for s in sections],
         "cluster_uid": [s.stream.cluster_uid for s in sections],
-        "cluster_key": [_cluster_key(s.stream.cluster_uid) for s in sections],
+        "cluster_key": [cluster_key(s.stream.cluster_uid) for s in sections],
         "cluster": [s.cluster for s in sections],
         "incarnation": [s.stream.incarnation for s in sections],
         "delivered": delivered,

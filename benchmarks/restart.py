@@ -57,9 +57,11 @@ def _seen(rows: int) -> pl.DataFrame:
     return numbers.select(
         identity_high=pl.col("n").hash(1),
         identity_low=pl.col("n").hash(2),
+        cluster_key=pl.col("n") % 100,
+        incarnation=0,
         resource_version=pl.col("n") * 7,
         count=pl.col("n") % 50 + 1,
-        touched_at=pl.lit(START) + pl.duration(milliseconds=pl.col("n") % 3_600_000),
+        touched=pl.col("n") % 3_600_000,
     ).cast(pl.Schema(SEEN))
 
 

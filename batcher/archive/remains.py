@@ -18,12 +18,14 @@ import polars as pl
 from batcher import schema
 from batcher.archive.deliver import COLUMNS
 from batcher.archive.read import scan, settled
+from batcher.decode import cluster_key
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State
 from batcher.schema import OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.aggregate import fold_slots, fold_summaries
 from batcher.stages.enrich import regard_owner
-from batcher.stages.restore import restore_parts, restore_seen
+from batcher.stages.listen import last_clocks, lifetime
+from batcher.stages.restore import restore_clocks, restore_parts, restore_seen
 from batcher.staging import DATED_BY
 from batcher.telemetry import Verdict
 
@@ -98,10 +100,12 @@ def _last(root: Path) -> _Last | None:
 
 def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     """Everything that goes on; a table of the state that no archive can tell begins empty."""
-    kept = 2 * rules.event_ttl
+    event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
+    kept = 2 * max([rules.event_ttl, *rules.event_ttls.values()])
     since = last.at - max(kept, 2 * rules.longest) - rules.window
     occurrences = scan(root, "occurrences", since=since).filter(pl.col("received_at") >= since).collect().lazy()
     recent = occurrences.filter(pl.col("received_at") >= last.at - kept)
+    clocks = restore_clocks(recent).collect().lazy()
     slots = _slots(root, since).lazy()
     owned = regard_owner(occurrences) if rules.owner else occurrences
     parts = restore_parts(owned, slots, window=rules.window, longest=rules.longest).collect().lazy()
@@ -113,7 +117,8 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))
     )
     found = {
-        "seen": restore_seen(recent, event_ttl=rules.event_ttl).sort(STATE_KEYS["seen"]),
+        "clocks": last_clocks(clocks).sort(STATE_KEYS["clocks"]),
+        "seen": restore_seen(recent, clocks, event_ttl=event_ttl).sort(STATE_KEYS["seen"]),
         "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
         "open_summaries": summaries.sort("summary"),
     }
@@ -138,14 +143,11 @@ def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> p
     """Each stream as heard of when the archive was: if nobody listens for too long, its next contact tells a gap."""
     named = scan(root, "occurrences").sort("position").group_by("cluster_uid").agg(pl.last("cluster")).collect()
     rows = [
-        {"cluster_uid": uid, "cluster": name, "scope": scope, "received_at": last.at}
+        {"cluster_key": cluster_key(uid), "cluster_uid": uid, "cluster": name, "scope": scope, "received_at": last.at}
         for uid, name in named.select("cluster_uid", "cluster").sort("cluster_uid").iter_rows()
         for scope in scopes.get(name) or [""]
     ]
-    return completed(pl.DataFrame(rows, schema=_CONTACT), STATE_COLUMNS["contacts"])
-
-
-_CONTACT = {name: schema.CONTACTS[name] for name in ("cluster_uid", "cluster", "scope", "received_at")}
+    return pl.DataFrame(rows, schema=schema.CONTACTS)
 
 
 def _torn(root: Path, last: _Last) -> pl.DataFrame:

@@ -108,7 +108,14 @@ def forgotten(seen: pl.LazyFrame, clocks: pl.LazyFrame, *, event_ttl: pl.Expr) -
     """Return the identities (:data:`batcher.schema.OCCURRENCE`) silent for more than two TTLs of contact.
 
     In: :data:`batcher.schema.SEEN`, :data:`batcher.schema.CLOCKS`. The cluster has dropped such an event a TTL
-    ago or more; should it come back, it is recognised as re-created by its timestamps alone.
+    ago or more; should it come back, it is recognised as re-created by its timestamps alone. Identities of format 1
+    name no cluster: all were touched when clocks began, and go by the clock that has run longest.
     """
     oldest = clocks.select("cluster_key", oldest=pl.col("heard") - _kept(event_ttl))
-    return seen.join(oldest, on="cluster_key").filter(pl.col("touched") < pl.col("oldest")).select(OCCURRENCE)
+    longest = oldest.select(longest=pl.max("oldest"))
+    return (
+        seen.join(oldest, on="cluster_key", how="left")
+        .join(longest, how="cross")
+        .filter(pl.col("touched") < pl.coalesce("oldest", "longest"))
+        .select(OCCURRENCE)
+    )

@@ -9,21 +9,53 @@ from datetime import timedelta
 
 import polars as pl
 
-from batcher.decode import identity
-from batcher.schema import OCCURRENCE, SEEN, SUMMARY_KEY, empty
+from batcher.decode import cluster_key, identity
+from batcher.schema import CLOCKS, OCCURRENCE, SEEN, SUMMARY_KEY, empty
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.deduplicate import deduplicate, remember
+from batcher.stages.listen import listen, run_clocks
 from batcher.telemetry import Verdict
 
 _IDENTITY = ("cluster_uid", "namespace", "name", "identity_time", "uid")
 _HASHES = pl.Struct({name: SEEN[name] for name in OCCURRENCE})
 
 
-def restore_seen(occurrences: pl.LazyFrame, *, event_ttl: timedelta) -> pl.LazyFrame:
-    """Return :data:`batcher.schema.SEEN` as it was after ``occurrences``, all of the last two TTLs."""
+def restore_clocks(occurrences: pl.LazyFrame) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.CLOCKS` at each time that something was received.
+
+    Contacts without lines are not archived, so that the clocks are slow, and an identity is kept longer, not shorter.
+    """
+    keyed = occurrences.with_columns(cluster_key=_cluster_key())
+    return run_clocks(keyed.sort("position").select("cluster_key", "cluster", "received_at"), empty(CLOCKS).lazy())
+
+
+def restore_seen(occurrences: pl.LazyFrame, clocks: pl.LazyFrame, *, event_ttl: pl.Expr) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.SEEN` as it was after ``occurrences``, all of the last two TTLs.
+
+    In: ``clocks`` of :func:`restore_clocks`. Which incarnation a stream is in was known to the spool that is lost,
+    and a new one begins with 0: so the latest of each cluster becomes that, and versions of those before it count for
+    nothing.
+    """
     hashed = pl.struct(_IDENTITY).map_batches(_hash, return_dtype=_HASHES)
-    lines = occurrences.with_columns(identity_time=_identity_time()).with_columns(hashed.struct.unnest())
-    return remember(deduplicate(lines, empty(SEEN).lazy(), event_ttl=event_ttl)).select(*SEEN)
+    keyed = occurrences.with_columns(
+        pl.col("incarnation").fill_null(0), cluster_key=_cluster_key(), identity_time=_identity_time()
+    )
+    lines = listen(keyed.with_columns(hashed.struct.unnest()), clocks)
+    is_latest = pl.col("incarnation") == pl.max("incarnation").over("cluster_key")
+    return (
+        remember(deduplicate(lines, empty(SEEN).lazy(), event_ttl=event_ttl))
+        .with_columns(resource_version=pl.when(is_latest).then("resource_version").otherwise(0))
+        .with_columns(incarnation=pl.lit(0, pl.Int64))
+        .select(*SEEN)
+    )
+
+
+def _cluster_key() -> pl.Expr:
+    return pl.col("cluster_uid").map_batches(_keys, return_dtype=pl.UInt64)
+
+
+def _keys(uids: pl.Series) -> pl.Series:
+    return pl.Series([cluster_key(uid) for uid in uids.to_list()], dtype=pl.UInt64)
 
 
 def _identity_time() -> pl.Expr:

@@ -86,7 +86,7 @@ def told(h: History, archive: Path) -> Told:
         rows.drop("batch", "position", "delivered"),
         pl.concat([slots.select(*SLOT, *totals), state["open_slots"].select(*SLOT, *totals)]).sort(SLOT),
         state["open_summaries"].select("summary", *SESSION, *totals, "closed").sort("summary"),
-        state["seen"].drop("touched_at").sort("identity_high"),
+        state["seen"].drop("touched").sort("identity_high"),
     )
 
 
@@ -357,6 +357,33 @@ def test_quarantined_lines_are_lost_with_their_directory_and_the_proof_holds_all
             "quarantined = quarantined lines"
         ]
         assert new.oldest_commit() == 2
+
+
+def test_versions_begin_anew_where_they_began_anew_before_and_the_counts_go_on(tmp_path: Path) -> None:
+    restored = Stream("uid-us", "events", incarnation=2)
+    with history(tmp_path / "lost") as h:
+        h.batch(watched(event("a", 900, count=4), event("b", 901, count=2)), minute=0)
+        h.batch(watched(event("a", 7, count=6), stream=restored), minute=1)
+        deliver(h, tmp_path / "archive")
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=2)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        h.batch(listed(event("a", 7, count=6), event("b", 8, count=5)), minute=3)
+        assert (h.batches.last.sums["repeats"], h.batches.last.sums["occurrences"]) == (1, 3)
+        h.batch(watched(event("a", 9, count=7)), minute=4)
+        assert h.batches.last.sums["occurrences"] == 1
+        assert failed(h, tmp_path / "archive") == []
+
+
+def test_a_long_time_without_anybody_forgets_nothing(tmp_path: Path) -> None:
+    with history(tmp_path / "lost") as h:
+        h.batch(watched(event("a", 5, count=50)), minute=0)
+        deliver(h, tmp_path / "archive")
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=600)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        h.batch(listed(event("a", 8, count=80)), minute=601)
+        assert (h.batches.last.sums["occurrences"], h.batches.last.sums["gaps"]) == (30, 1)
+        h.batch(minute=602)
+        assert len(h.batches.state["seen"]) == 1
 
 
 def test_an_archive_of_the_format_before_is_gone_on_with(tmp_path: Path) -> None:

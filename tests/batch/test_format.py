@@ -46,6 +46,16 @@ def test_a_directory_of_the_format_before_goes_on_where_it_was(root: Path) -> No
         assert open_now.select("regarding_name", "occurrences", "writes").rows() == [("a", 5, 1), ("b", 9, 0)]
 
 
+def test_its_identities_are_forgotten_after_two_ttls_of_contact_though_they_name_no_cluster(root: Path) -> None:
+    with history(root / "data") as h:
+        assert set(h.batches.state["seen"]["cluster_key"]) > {0}
+        for minute in range(6, 126, 5):
+            h.batch(watched(event("c", minute)), minute=minute)
+        assert 0 in set(h.batches.state["seen"]["cluster_key"])
+        h.batch(watched(event("c", 126)), minute=131)
+        assert 0 not in set(h.batches.state["seen"]["cluster_key"])
+
+
 def test_its_format_is_raised_when_it_was_read_and_the_version_before_refuses_it_then(root: Path) -> None:
     directory = DataDirectory(root / "data")
     directory.check()
@@ -95,9 +105,9 @@ def test_a_column_that_was_not_known_is_filled_by_its_type(kind: pl.DataType, va
 
 
 def test_state_without_some_columns_or_tables_is_read_with_what_stands_for_them() -> None:
-    seen = pl.DataFrame([[1, 2, 7, 50, START_AT]], schema=STATE_COLUMNS["seen"], orient="row")
-    older = {"seen": seen.drop("count", "touched_at")}
-    expected = [(1, 2, 7, 0, None)]
+    seen = pl.DataFrame([[1, 2, 3, 4, 7, 50, 60]], schema=STATE_COLUMNS["seen"], orient="row")
+    older = {"seen": seen.drop("cluster_key", "incarnation", "count", "touched")}
+    expected = [(1, 2, 0, 0, 7, 0, 0)]
     changes = decode_changes(_encode({"seen.put": older["seen"], "seen.removed": seen.select(STATE_KEYS["seen"])}))
     snapshot = decode_snapshot(encode_snapshot(Snapshot(NOTHING, older)))
     assert changes["seen"].put.rows() == snapshot.state["seen"].rows() == expected

@@ -16,7 +16,7 @@ from batcher.pipeline import Change, State, advance, empty_state
 from batcher.schema import SEEN
 from batcher.stages.locate import Rule
 from tests.batch.test_process import Dying
-from tests.history import RULES, START_AT, History, history
+from tests.history import RULES, History, history
 from tests.sections import event, watched
 
 
@@ -28,7 +28,7 @@ def assert_same_state(found: State, expected: State) -> None:
 
 
 def seen(rows: list[tuple[int, int]]) -> pl.DataFrame:
-    full = [(0, low, version, 1, START_AT) for low, version in rows]
+    full = [(0, low, 0, 0, version, 1, 0) for low, version in rows]
     return pl.DataFrame(full, schema=SEEN, orient="row")
 
 
