@@ -220,7 +220,7 @@ def _cluster_key(cluster_uid: str) -> int:
 
 def _contacts(heard: Iterable[tuple[Stream, str, int]]) -> pl.DataFrame:
     rows = [
-        (_cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, received_at)
+        (_cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, stream.incarnation, received_at)
         for stream, cluster, received_at in heard
     ]
     return from_rows(rows, CONTACTS, micros="received_at")

@@ -210,9 +210,10 @@ CONTACTS: Columns = {
     "cluster_uid": pl.String,
     "cluster": pl.String,
     "scope": pl.String,
+    "incarnation": pl.Int64,
     "received_at": TIME,
 }
-"""State: when each event stream (a cluster, a namespace or all) was last in reach."""
+"""State: when each event stream (a cluster, a namespace or all) was last in reach, and in which incarnation."""
 
 GAPS: Columns = {
     "batch": pl.Int64,

@@ -385,7 +385,7 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
         directory.write_archive(root)
         batches = Batches(directory, spool.read, rules_of(settings))
         batches.load()
-        recovered = spool.recover(batches.end)
+        recovered = spool.recover(batches.end, batches.streams)
         for sentence in recovered.damaged:
             log.error("spool damaged", found=sentence)
         batches.finish()

@@ -240,7 +240,7 @@ def test_lines_are_about_the_owner_unless_told_otherwise_and_the_archive_keeps_t
 def test_a_change_replaces_rows_of_the_same_key_and_leaves_the_others() -> None:
     def contacts(**minutes: float) -> pl.DataFrame:
         rows = [
-            {"cluster_key": 0, "cluster_uid": uid, "cluster": uid, "scope": "", "received_at": at(m)}
+            {"cluster_key": 0, "cluster_uid": uid, "cluster": uid, "scope": "", "incarnation": 0, "received_at": at(m)}
             for uid, m in minutes.items()
         ]
         return pl.DataFrame(rows, schema=schema.CONTACTS)
