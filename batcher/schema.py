@@ -154,8 +154,8 @@ MEASURES: Columns = {
     "related_name": pl.String,
     "related_field_path": pl.String,
 }
-"""What a session or slot knows of its rows; ``last_at`` is when it was last received, ``last_seen`` when it
-last happened by the cluster's clock; text is of the newest row (largest position)."""
+"""What a session or slot knows of its rows, each of which added occurrences; ``last_at`` is when it was last
+received, ``last_seen`` when it last happened by the cluster's clock; text is of the newest row (largest position)."""
 
 _SESSION: Columns = {name: TIME if name == "began_at" else pl.String for name in SESSION}
 
