@@ -231,7 +231,7 @@ def cluster_key(cluster_uid: str) -> int:
 
 def _contacts(heard: Iterable[tuple[Stream, str, int]]) -> pl.DataFrame:
     rows = [
-        (cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, received_at)
+        (cluster_key(stream.cluster_uid), stream.cluster_uid, cluster, stream.scope, stream.incarnation, received_at)
         for stream, cluster, received_at in heard
     ]
     return from_rows(rows, CONTACTS, micros="received_at")

@@ -19,7 +19,7 @@ from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
-from batcher.stages.listen import last_clocks, lifetime, listen, run_clocks
+from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
 from batcher.stages.render import render
@@ -88,10 +88,13 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
+    clocks_now = as_of(last_clocks(pl.concat([known_clocks, clocks])), now)
     rows = _collect(deduplicate(listen(measure(decoded.lines.lazy()), clocks), seen, event_ttl=event_ttl))
     located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
     owned = regard_owner(located) if rules.owner else located
-    parts = _collect(sessions(measured(owned), open_summaries, window=rules.window, longest=rules.longest))
+    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
+    happened = measured(owned.filter(pl.col("grew") > 0))
+    parts = _collect(sessions(happened, open_summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(parts, open_slots, now=now, window=rules.window, longest=rules.longest)
     settled = settle(open_summaries, outcomes.lazy())
     summaries = carry_summaries(parts, settled, outcomes.lazy(), batch=batch, now=now, window=rules.window)
@@ -100,7 +103,7 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
         "clusters": _by_cluster(rows).sort("cluster"),
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
-        "forgotten": forgotten(seen, last_clocks(clocks), event_ttl=event_ttl).sort(OCCURRENCE),
+        "forgotten": forgotten(seen, clocks_now, event_ttl=event_ttl).sort(OCCURRENCE),
         "gaps": find_gaps(contacts, known, event_ttl=event_ttl),
         "contacts": last_contacts(contacts).sort(STREAM),
         "clocks": last_clocks(clocks).sort("cluster_key"),

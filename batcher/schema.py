@@ -160,8 +160,8 @@ MEASURES: Columns = {
     "related_name": pl.String,
     "related_field_path": pl.String,
 }
-"""What a session or slot knows of its rows; ``last_at`` is when it was last received, ``last_seen`` when it
-last happened by the cluster's clock; text is of the newest row (largest position)."""
+"""What a session or slot knows of its rows, each of which added occurrences; ``last_at`` is when it was last
+received, ``last_seen`` when it last happened by the cluster's clock; text is of the newest row (largest position)."""
 
 _SESSION: Columns = {name: TIME if name == "began_at" else pl.String for name in SESSION}
 
@@ -216,9 +216,10 @@ CONTACTS: Columns = {
     "cluster_uid": pl.String,
     "cluster": pl.String,
     "scope": pl.String,
+    "incarnation": pl.Int64,
     "received_at": TIME,
 }
-"""State: when each event stream (a cluster, a namespace or all) was last in reach."""
+"""State: when each event stream (a cluster, a namespace or all) was last in reach, and in which incarnation."""
 
 GAPS: Columns = {
     "batch": pl.Int64,

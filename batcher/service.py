@@ -391,7 +391,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
         if directory.is_new:
             scopes = {cluster.name: cluster.namespaces or [""] for cluster in settings.clusters}
             go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
-        recovered = spool.recover(batches.end)
+        recovered = spool.recover(batches.end, batches.streams)
         for sentence in recovered.damaged:
             log.error("spool damaged", found=sentence)
         batches.finish()

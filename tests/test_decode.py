@@ -23,9 +23,11 @@ def line(kind: str = "ADDED", **fields: Any) -> bytes:
     return json.dumps({"type": kind, "object": {"metadata": metadata, **fields}}).encode()
 
 
-def spooled(*lines: bytes, kind: Kind = Kind.WATCHED, note: str = "", resource: str = "events") -> Any:
+def spooled(
+    *lines: bytes, kind: Kind = Kind.WATCHED, note: str = "", resource: str = "events", incarnation: int = 0
+) -> Any:
     body = b"".join(one + b"\n" for one in lines)
-    section = Section(Stream("c1", resource), "us-west1", kind, None, len(lines), body, note, RECEIVED)
+    section = Section(Stream("c1", resource, "", incarnation), "us-west1", kind, None, len(lines), body, note, RECEIVED)
     return decode([(Place(3, 4096), [section])])
 
 
@@ -121,6 +123,12 @@ def test_listed_items_are_bare_objects() -> None:
 def test_other_resources_are_not_events() -> None:
     found = spooled(line(), resource="namespaces")
     assert (len(found.lines), len(found.contacts)) == (0, 0)
+
+
+def test_rows_and_contacts_say_which_incarnation_of_their_stream_brought_them() -> None:
+    found = spooled(line(), incarnation=3)
+    assert found.lines["incarnation"].to_list() == [3]
+    assert found.contacts["incarnation"].to_list() == [3]
 
 
 def test_every_section_of_events_is_a_contact_but_a_repeated_cursor() -> None:

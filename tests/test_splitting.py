@@ -1,6 +1,7 @@
 """The pipeline's promise, on random histories: where a batch is cut, and what is resent, changes no total."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import polars as pl
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from batcher import pipeline, schema
 from batcher.decode import decode
 from batcher.pipeline import Rules, State, advance, empty_state, run
+from batcher.schema import REVISION
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.locate import Rule
@@ -35,14 +37,14 @@ histories = settings(max_examples=max(25, settings().max_examples // 4))
 """A history is several batches of 30 ms each: a quarter of the examples of other properties."""
 
 
-def histories_of(*incarnations: int) -> st.SearchStrategy[list[Delivery]]:
+def histories_of(*incarnations: int, longest: int = 600) -> st.SearchStrategy[list[Delivery]]:
     """Histories of clusters that are out of reach now and then, and that were restored so often."""
     delivery = st.tuples(
         st.sampled_from(["a", "b"]),
         st.sampled_from(["web.1", "web.2", "api.1"]),
         st.integers(1, 6),
         st.integers(0, 5),
-        st.sampled_from([0, 1, 1, 4, 6, 40, 600]),
+        st.sampled_from([0, 1, 1, 4, 6, 40, longest]),
         st.sampled_from(incarnations),
     )
     return st.lists(delivery, min_size=1, max_size=12)
@@ -100,7 +102,7 @@ def play(
 
 
 @histories
-@given(deliveries, st.integers(0, 10), st.integers(0, 10))
+@given(deliveries | histories_of(0, longest=60 * 24 * 31), st.integers(0, 10), st.integers(0, 10))
 def test_cutting_batches_anywhere_changes_no_row_no_verdict_no_total(
     history: list[Delivery], one: int, other: int
 ) -> None:
@@ -167,3 +169,121 @@ def test_however_long_a_cluster_is_out_of_reach_its_events_go_on_from_their_coun
     occurrences = play([frames(history)])[0]
     assert occurrences["grew"].sum() == history[-1][3]
     assert occurrences["resource_version"].is_unique().all()
+
+
+Frames = list[tuple[Place, list[Section]]]
+
+cuts = st.lists(st.floats(0, 1), max_size=3)
+"""Where a history is cut into batches."""
+
+
+def parts_of(whole: Frames, where: list[float]) -> list[Frames]:
+    """``whole`` cut at these fractions of its length."""
+    ends = [0, *sorted(round(fraction * len(whole)) for fraction in where), len(whole)]
+    return [whole[first:last] for first, last in pairwise(ends)]
+
+
+def listening(whole: Frames, minutes: int) -> Frames:
+    """``whole``, and a contact with each of its clusters every five minutes of the time after it."""
+    last, clusters = whole[-1][1][0].received_at, {frame[1][0].cluster for frame in whole}
+    return [
+        *whole,
+        *((Place(2, minute), [Section(Stream(f"uid-{cluster}", "events"), cluster, Kind.CONTACT,
+                                      received_at=last + minute * MINUTE) for cluster in sorted(clusters)])
+          for minute in range(5, minutes + 1, 5)),
+    ]  # fmt: skip
+
+
+@histories
+@given(never_restored, never_restored, st.integers(0, 150), cuts)
+def test_cutting_batches_while_nothing_but_contacts_comes_changes_no_row(
+    before: list[Delivery], after: list[Delivery], minutes: int, where: list[float]
+) -> None:
+    whole = listening(frames(before), minutes)
+    later = whole[-1][1][0].received_at - MICROS
+    whole += [
+        (
+            Place(3, n),
+            [msgspec.structs.replace(section, received_at=section.received_at + later) for section in sections],
+        )
+        for n, (_, sections) in enumerate(frames(after))
+    ]
+    in_one, in_many = play([whole]), play(parts_of(whole, where))
+    assert in_one[0].equals(in_many[0])
+    assert in_one[3] == in_many[3]
+
+
+@histories
+@given(deliveries)
+def test_all_is_forgotten_after_two_ttls_of_listening_and_a_month_of_none(history: list[Delivery]) -> None:
+    whole = frames(history)
+    last = whole[-1][1][0].received_at
+    state, _ = batch(empty_state(), whole, 1, last)
+
+    def left(delivered: Frames, minutes: int) -> int:
+        return len(batch(state, delivered, 2, last + minutes * MINUTE)[0]["seen"])
+
+    assert left(listening(whole, 135)[len(whole) :], 135) == 0
+    assert left([], 60 * 24 * 30) > 0
+    assert left([], 60 * 24 * 30 + 601 * len(history)) == 0
+
+
+class Restorable:
+    """A cluster whose emitters remember their counts, and whose etcd forgets some."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.history: list[Delivery] = []
+        self.objects: dict[str, tuple[int, int]] = {}
+        self.version = self.incarnation = 0
+        self.backup = self.version, self.objects
+
+    def happen(self, name: str, *, watched: bool) -> None:
+        """Raise the emitter's own count, and create or update the Event with it."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self.version += 1
+        self.objects = self.objects | {name: (self.version, self.counts[name])}
+        if watched:
+            self._deliver(name)
+
+    def back_up(self) -> None:
+        self.backup = self.version, self.objects
+
+    def restore(self) -> None:
+        """Go back to the backup; what is there then is listed, in a new incarnation."""
+        self.version, self.objects = self.backup
+        self.incarnation += 1
+        for name in self.objects:
+            self._deliver(name)
+
+    def _deliver(self, name: str) -> None:
+        version, count = self.objects[name]
+        self.history.append(("a", name, version, count, 1, self.incarnation))
+
+
+def lived_through(steps: list[str]) -> Restorable:
+    """What a cluster goes through; each Event happens once more at the end, so that all counts are shown."""
+    cluster = Restorable()
+    for step in [*steps, "web.1", "web.2"]:
+        if step in ("back_up", "restore"):
+            getattr(cluster, step)()
+        else:
+            cluster.happen(step.removeprefix("unseen "), watched=not step.startswith("unseen "))
+    return cluster
+
+
+steps = st.lists(
+    st.sampled_from(["web.1", "web.1", "web.2", "unseen web.1", "unseen web.2", "back_up", "restore"]), max_size=12
+)
+
+
+@histories
+@given(steps, cuts)
+def test_a_restored_cluster_whose_emitters_count_on_is_counted_exactly(lived: list[str], where: list[float]) -> None:
+    cluster = lived_through(lived)
+    whole = frames(cluster.history)
+    again = [(Place(2, n), sections) for n, (_, sections) in enumerate(frames([*cluster.history, *cluster.history]))]
+    occurrences = play(parts_of([*whole, *again[len(whole) :]], where))[0]
+    for (name,), rows in occurrences.group_by("name"):
+        assert rows["grew"].sum() == cluster.counts[str(name)]
+    assert not occurrences.select(REVISION).is_duplicated().any()

@@ -141,13 +141,16 @@ def _slots(root: Path, since: datetime) -> pl.DataFrame:
 
 def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """Each stream as heard of when the archive was: if nobody listens for too long, its next contact tells a gap."""
-    named = scan(root, "occurrences").sort("position").group_by("cluster_uid").agg(pl.last("cluster")).collect()
+    latest = {"cluster": pl.last("cluster"), "incarnation": pl.max("incarnation").fill_null(0)}
+    named = (
+        scan(root, "occurrences").sort("position").group_by("cluster_uid").agg(**latest).sort("cluster_uid").collect()
+    )
     rows = [
-        {"cluster_key": cluster_key(uid), "cluster_uid": uid, "cluster": name, "scope": scope, "received_at": last.at}
-        for uid, name in named.select("cluster_uid", "cluster").sort("cluster_uid").iter_rows()
+        (cluster_key(uid), uid, name, scope, incarnation, last.at)
+        for uid, name, incarnation in named.iter_rows()
         for scope in scopes.get(name) or [""]
     ]
-    return pl.DataFrame(rows, schema=schema.CONTACTS)
+    return pl.DataFrame(rows, schema=schema.CONTACTS, orient="row")
 
 
 def _torn(root: Path, last: _Last) -> pl.DataFrame:

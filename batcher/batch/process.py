@@ -29,7 +29,7 @@ from batcher.decode import decode
 from batcher.errors import DataDirError
 from batcher.pipeline import Result, Rules, State, advance, empty_state, run
 from batcher.schema import SUMS, from_rows
-from batcher.spool import Section
+from batcher.spool import Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.settle import OUTCOMES
 from batcher.staging import DATED_BY, DELIVERED, StagedFile, stage
@@ -80,6 +80,12 @@ class Batches:
     def end(self) -> Place:
         """Where the next batch begins."""
         return Place(*self.last.end)
+
+    @property
+    def streams(self) -> list[Stream]:
+        """Each stream of Events that was heard of, in its newest incarnation."""
+        known = self.state["contacts"].select("cluster_uid", "scope", "incarnation")
+        return [Stream(uid, "events", scope, incarnation) for uid, scope, incarnation in known.iter_rows()]
 
     def load(self) -> None:
         """Bring back the state of the last commit: the newest whole snapshot and the changes after it.

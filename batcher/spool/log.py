@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import zstandard
 
 from batcher import disk
@@ -58,11 +59,13 @@ class Log:
         self._closed_bytes = 0
         self._cursors: dict[Stream, str] = {}
 
-    def recover(self, since: Place) -> Recovered:
+    def recover(self, since: Place, known: Sequence[Stream] = ()) -> Recovered:
         """Scan from ``since`` (the end of the last committed batch) and make the log ready to append.
 
         Cuts a torn tail of the last segment. A damaged frame elsewhere loses the rest of its segment, and
-        every cursor is given up, on disk too, so that all clusters are listed again.
+        every cursor is given up, on disk too, so that all clusters are listed again. ``known`` are streams that
+        batches have counted: one that the spool has lost must be listed, and not from its first incarnation,
+        in which all would be taken for repeats.
         """
         found = Recovered(since)
         segments = [number for number in self._segments() if number >= since.segment]
@@ -73,6 +76,7 @@ class Log:
             what = self._scan(Place(number, since.offset if number == since.segment else 0), found)
             cuts += [(found.end, what)] if what else []
             lost = lost or bool(what and number != segments[-1])
+        found.cursors |= {stream: UNLISTED for stream in known if not _has(found.cursors, stream)}
         if lost or cuts:
             # A plan may end behind the cut: what comes now must not be taken for what it was planned for.
             found.end = Place(found.end.segment + 1, 0)
@@ -88,9 +92,7 @@ class Log:
     def _give_up_cursors(self, found: Recovered) -> None:
         """Keep the streams, for their incarnations, and say of each that it must be listed."""
         found.cursors = self._cursors = dict.fromkeys(found.cursors, UNLISTED)
-        if found.cursors:
-            at = found.last_received_at
-            self.append([Section(stream, "", Kind.CURSOR, UNLISTED, received_at=at) for stream in found.cursors])
+        self._repeat_cursors(found.last_received_at)
 
     def _segments(self) -> list[int]:
         return sorted(int(path.stem) for path in self._directory.glob("*.seg"))
@@ -264,6 +266,15 @@ def _note(found: Recovered, frame: Frame) -> None:
     found.unplanned.append(FrameEnd(found.end, sum(s.lines for s in frame.sections), received_at))
     found.last_received_at = max(found.last_received_at, received_at)
     _move_cursors(found.cursors, frame.sections)
+
+
+def _has(cursors: dict[Stream, str], stream: Stream) -> bool:
+    """Whether there is a cursor of this incarnation of the stream or a later one."""
+    first = msgspec.structs.replace(stream, incarnation=0)
+    return any(
+        msgspec.structs.replace(other, incarnation=0) == first and other.incarnation >= stream.incarnation
+        for other in cursors
+    )
 
 
 def _move_cursors(cursors: dict[Stream, str], sections: Sequence[Section]) -> None:

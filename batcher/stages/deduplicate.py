@@ -9,6 +9,7 @@ count: such an identity, when unknown, adds one.
 import polars as pl
 
 from batcher.schema import OCCURRENCE, SEEN
+from batcher.stages.listen import LONGEST_STEP
 
 _GENERATION = (*OCCURRENCE, "generation")
 _NEWEST = pl.col("generation") == pl.max("generation")
@@ -79,8 +80,12 @@ def _before(running: pl.Expr, seen: pl.Expr | str, group: tuple[str, ...]) -> pl
 
 
 def _kept(event_ttl: pl.Expr) -> pl.Expr:
-    """How long an identity is kept, in microseconds: by then the cluster has dropped the event a TTL ago."""
-    return 2 * event_ttl.dt.total_microseconds()
+    """How long an identity is kept, in microseconds: by then the cluster has dropped the event a TTL ago.
+
+    What a short TTL needs more is for the one step that an outage adds to the clock.
+    """
+    ttl = event_ttl.dt.total_microseconds()
+    return ttl + pl.max_horizontal(ttl, pl.lit(LONGEST_STEP).dt.total_microseconds())
 
 
 def remember(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -107,9 +112,10 @@ def remember(rows: pl.LazyFrame) -> pl.LazyFrame:
 def forgotten(seen: pl.LazyFrame, clocks: pl.LazyFrame, *, event_ttl: pl.Expr) -> pl.LazyFrame:
     """Return the identities (:data:`batcher.schema.OCCURRENCE`) silent for more than two TTLs of contact.
 
-    In: :data:`batcher.schema.SEEN`, :data:`batcher.schema.CLOCKS`. The cluster has dropped such an event a TTL
-    ago or more; should it come back, it is recognised as re-created by its timestamps alone. Identities of format 1
-    name no cluster: all were touched when clocks began, and go by the clock that has run longest.
+    In: :data:`batcher.schema.SEEN`, and what :func:`batcher.stages.listen.as_of` returned. The cluster has
+    dropped such an event a TTL ago or more; should it come back, it is recognised as re-created by its
+    timestamps alone. Identities of format 1 name no cluster: all were touched when clocks began, and go by the
+    clock that has run longest.
     """
     oldest = clocks.select("cluster_key", oldest=pl.col("heard") - _kept(event_ttl))
     longest = oldest.select(longest=pl.max("oldest"))

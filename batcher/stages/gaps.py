@@ -31,4 +31,4 @@ def find_gaps(contacts: pl.LazyFrame, known: pl.LazyFrame, *, event_ttl: pl.Expr
 
 def last_contacts(contacts: pl.LazyFrame) -> pl.LazyFrame:
     """Return the newest contact of each stream, :data:`batcher.schema.CONTACTS`."""
-    return contacts.sort("received_at").group_by(STREAM).last().select(*CONTACTS)
+    return contacts.sort("received_at", "incarnation").group_by(STREAM).last().select(*CONTACTS)

@@ -1,11 +1,12 @@
 """How long each cluster was listened to: the time in which its Events live and are forgotten.
 
 Silence is measured in time of contact, not by the clock on the wall. While a cluster is out of reach nothing
-of it is forgotten, however long that takes, so that what is still there afterwards goes on from its count.
+of it is forgotten, so that what is still there afterwards goes on from its count; only after a month is it taken
+for gone, or its identities would be kept for ever.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -13,17 +14,20 @@ from batcher.schema import CLOCKS
 
 LONGEST_STEP = timedelta(minutes=5)
 """Between two contacts; a watch that is connected writes one a minute, so more was no listening."""
+GONE = timedelta(days=30)
+"""A silence that is longer counts in full."""
 
 
 def run_clocks(contacts: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
     """Return :data:`batcher.schema.CLOCKS` at each contact.
 
     In: :data:`batcher.schema.CONTACTS`, and the clocks after the batch before. ``heard`` grows by the time
-    between contacts, each at most :data:`LONGEST_STEP`; any stream of a cluster counts for all of it.
+    between contacts, each at most :data:`LONGEST_STEP` unless the cluster was :data:`GONE`; any stream of a
+    cluster counts for all of it.
     """
     moments = contacts.group_by("cluster_key", "received_at").agg(pl.last("cluster"))
     since = pl.col("received_at") - pl.col("received_at").shift(1).over("cluster_key")
-    step = since.clip(timedelta(0), LONGEST_STEP).dt.total_microseconds().fill_null(0)
+    step = _step(since).fill_null(0)
     return (
         pl.concat([known.with_columns(is_known=pl.lit(value=True)), moments], how="diagonal")
         .sort("cluster_key", "received_at", "is_known", nulls_last=True)
@@ -33,9 +37,24 @@ def run_clocks(contacts: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _step(since: pl.Expr) -> pl.Expr:
+    """What the clock gains by a silence, in microseconds; a longer one never gives less."""
+    return pl.when(since > GONE).then(since).otherwise(since.clip(timedelta(0), LONGEST_STEP)).dt.total_microseconds()
+
+
+def as_of(clocks: pl.LazyFrame, now: datetime) -> pl.LazyFrame:
+    """Return ``cluster_key, cluster, heard`` of ``clocks``, those of clusters advanced that are gone ``now``.
+
+    Never above what the next contact will find.
+    """
+    since = pl.lit(now) - pl.col("received_at")
+    gained = pl.when(since > GONE).then(_step(since)).otherwise(0)
+    return clocks.select("cluster_key", "cluster", heard=pl.col("heard") + gained)
+
+
 def last_clocks(clocks: pl.LazyFrame) -> pl.LazyFrame:
     """Return the newest of each cluster's ``clocks``, :data:`batcher.schema.CLOCKS`."""
-    return clocks.sort("received_at").group_by("cluster_key").last().select(*CLOCKS)
+    return clocks.sort("received_at", "heard").group_by("cluster_key").last().select(*CLOCKS)
 
 
 def listen(lines: pl.LazyFrame, clocks: pl.LazyFrame) -> pl.LazyFrame:

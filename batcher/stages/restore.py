@@ -32,22 +32,14 @@ def restore_clocks(occurrences: pl.LazyFrame) -> pl.LazyFrame:
 def restore_seen(occurrences: pl.LazyFrame, clocks: pl.LazyFrame, *, event_ttl: pl.Expr) -> pl.LazyFrame:
     """Return :data:`batcher.schema.SEEN` as it was after ``occurrences``, all of the last two TTLs.
 
-    In: ``clocks`` of :func:`restore_clocks`. Which incarnation a stream is in was known to the spool that is lost,
-    and a new one begins with 0: so the latest of each cluster becomes that, and versions of those before it count for
-    nothing.
+    In: ``clocks`` of :func:`restore_clocks`.
     """
     hashed = pl.struct(_IDENTITY).map_batches(_hash, return_dtype=_HASHES)
     keyed = occurrences.with_columns(
         pl.col("incarnation").fill_null(0), cluster_key=_cluster_key(), identity_time=_identity_time()
     )
     lines = listen(keyed.with_columns(hashed.struct.unnest()), clocks)
-    is_latest = pl.col("incarnation") == pl.max("incarnation").over("cluster_key")
-    return (
-        remember(deduplicate(lines, empty(SEEN).lazy(), event_ttl=event_ttl))
-        .with_columns(resource_version=pl.when(is_latest).then("resource_version").otherwise(0))
-        .with_columns(incarnation=pl.lit(0, pl.Int64))
-        .select(*SEEN)
-    )
+    return remember(deduplicate(lines, empty(SEEN).lazy(), event_ttl=event_ttl))
 
 
 def _cluster_key() -> pl.Expr:
@@ -83,7 +75,8 @@ def restore_parts(
         pl.max("began_at"), pl.max("last_at"), through=pl.max("position"), closed=pl.lit(value=False)
     )
     counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
-    rows = measured(counted.with_columns(since_at=_since_at())).join(
+    happened = counted.filter(pl.col("grew") > 0)
+    rows = measured(happened.with_columns(since_at=_since_at())).join(
         archived.select(*SUMMARY_KEY, "through"), on=SUMMARY_KEY, how="left", maintain_order="left"
     )
     later = rows.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")

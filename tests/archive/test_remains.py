@@ -19,12 +19,12 @@ from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
-from batcher.spool import Kind, Section, Stream
+from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.staging import StagedFile
 from batcher.verify import verify
 from tests.batch.test_process import Dying
 from tests.history import RULES, START_AT, History, history
-from tests.sections import event, lines, watched
+from tests.sections import STREAM, event, lines, watched
 
 Receive = Callable[[History], object]
 """What happens in a history: a batch, usually."""
@@ -37,9 +37,9 @@ def received(*sections: Section, minute: int) -> Receive:
     return step
 
 
-def listed(*events: bytes) -> Section:
+def listed(*events: bytes, stream: Stream = STREAM) -> Section:
     """A LIST of the cluster, as a new directory begins with."""
-    return Section(Stream("uid-us", "events"), "us-west1", Kind.LISTED, None, len(events), b"\n".join(events) + b"\n")
+    return Section(stream, "us-west1", Kind.LISTED, None, len(events), b"\n".join(events) + b"\n")
 
 
 def deliver(h: History, archive: Path) -> None:
@@ -367,9 +367,10 @@ def test_versions_begin_anew_where_they_began_anew_before_and_the_counts_go_on(t
         deliver(h, tmp_path / "archive")
     take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=2)
     with history(DataDirectory(tmp_path / "new")) as h:
-        h.batch(listed(event("a", 7, count=6), event("b", 8, count=5)), minute=3)
+        assert h.log.cursors == {restored: UNLISTED}
+        h.batch(listed(event("a", 7, count=6), event("b", 8, count=5), stream=restored), minute=3)
         assert (h.batches.last.sums["repeats"], h.batches.last.sums["occurrences"]) == (1, 3)
-        h.batch(watched(event("a", 9, count=7)), minute=4)
+        h.batch(watched(event("a", 9, count=7), stream=restored), minute=4)
         assert h.batches.last.sums["occurrences"] == 1
         assert failed(h, tmp_path / "archive") == []
 

@@ -10,7 +10,7 @@ from batcher.batch.process import latest, staged_paths
 from batcher.batch.records import Snapshot
 from batcher.errors import DataDirError
 from batcher.pipeline import State
-from batcher.spool import Kind, Section, Stream
+from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.spool.position import START, Place
 from tests.history import History, history
 from tests.sections import event, lines, watched
@@ -273,3 +273,14 @@ def test_of_several_outcomes_of_a_summary_the_newest_counts(
         outcomes = [refusal(written.summary, written.version, written.at - 1), written]
         h.batch(minute=1, outcomes=list(order(outcomes)))
         assert h.batches.state["open_summaries"].select("refusal", "writes").rows() == [("", 1)]
+
+
+def test_a_lost_spool_does_not_put_a_restored_cluster_back_to_its_first_incarnation(tmp_path: Path) -> None:
+    restored = Stream("uid-us", "events", "", 2)
+    with history(tmp_path / "data") as h:
+        h.batch(watched(event("a", 9, count=50)), watched(event("a", 3, count=51), stream=restored), minute=0)
+    for segment in (tmp_path / "data" / "spool").iterdir():
+        segment.unlink()
+    with history(tmp_path / "data") as h:
+        assert h.recovered.cursors == {restored: UNLISTED}
+        assert h.batch(watched(event("a", 4, count=52), stream=restored), minute=1).sums["occurrences"] == 1

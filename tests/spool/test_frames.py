@@ -12,7 +12,9 @@ from tests.sections import lines
 
 COMPRESSOR = zstandard.ZstdCompressor(level=1)
 
-STREAMS = st.builds(Stream, st.text(max_size=4), st.sampled_from(["events", "namespaces"]), st.text(max_size=4))
+STREAMS = st.builds(
+    Stream, st.text(max_size=4), st.sampled_from(["events", "namespaces"]), st.text(max_size=4), st.integers(0, 2)
+)
 
 
 @st.composite
@@ -93,6 +95,15 @@ def test_a_body_that_is_shorter_than_its_header_says_is_damaged() -> None:
     payload = COMPRESSOR.compress(raw[:-1])
     with pytest.raises(Damaged):
         list(frames(PREFIX.pack(len(payload), zlib.crc32(payload)) + payload))
+
+
+def test_a_stream_that_was_written_before_there_were_incarnations_is_in_the_first() -> None:
+    written = bytes.fromhex(
+        "3b000000fdd3acd828b52ffd203291010029000000919893a67569642d7573a66576656e7473a0a875732d7765737431a777617463686564"
+        "a1370105a0096c696e650a"
+    )
+    (frame,) = frames(written)
+    assert frame.sections == [lines(b"line", stream=Stream("uid-us", "events", "", 0), cursor="7", at=9)]
 
 
 def test_the_kinds_on_disk_are_spelt_for_ever() -> None:

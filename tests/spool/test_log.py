@@ -13,6 +13,7 @@ from batcher.spool.position import START, Place, place_of
 from tests.sections import STREAM, lines
 
 QUIET = Stream("uid-eu", "events")
+QUIET_ANEW = Stream("uid-eu", "events", "", 1)
 
 
 def opened(folder: Path, *, since: Place = START, segment_bytes: int = 1 << 20) -> tuple[Log, Recovered]:
@@ -161,6 +162,44 @@ def test_damage_in_a_middle_segment_gives_all_cursors_up_and_they_stay_given_up(
     log.append([lines(b"listed again", cursor="50")])
     log.close()
     assert opened(tmp_path)[1].cursors == {QUIET: UNLISTED, STREAM: "50"}
+
+
+def test_a_stream_that_must_be_listed_is_repeated_in_each_segment_until_it_is_given_up(tmp_path: Path) -> None:
+    log, _ = opened(tmp_path, segment_bytes=100)
+    log.append([Section(QUIET_ANEW, "", Kind.CURSOR, UNLISTED), Section(QUIET, "", Kind.CURSOR, UNLISTED)])
+    log.append([Section(QUIET, "", Kind.CURSOR, "")])
+    while log.end.segment < 3:
+        log.append([lines(b"busy", cursor="10")])
+    log.retire(Place(3, 0))
+    log.close()
+    assert opened(tmp_path, since=Place(3, 0))[1].cursors == {QUIET_ANEW: UNLISTED, STREAM: "10"}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["whole", "lost"])
+def test_a_stream_that_only_batches_know_must_be_listed_and_keeps_its_incarnation(
+    tmp_path: Path,
+    lost: bool,  # noqa: FBT001
+) -> None:
+    since = filled(tmp_path, 3)[1].end
+    if lost:
+        (tmp_path / "spool" / "0000000001.seg").unlink()
+    log = Log(tmp_path / "spool", tmp_path / "quarantine")
+    assert log.recover(since, [QUIET_ANEW]).cursors == ({} if lost else {STREAM: "3"}) | {QUIET_ANEW: UNLISTED}
+    log.append([lines(b"after", cursor="9")])
+    assert log.cursors == {STREAM: "9", QUIET_ANEW: UNLISTED}
+    log.close()
+
+
+@pytest.mark.parametrize(("known", "expected"), [(0, {1: "9"}), (1, {1: "9"}), (2, {1: "9", 2: UNLISTED})])
+def test_the_later_incarnation_of_the_spool_and_of_the_batches_holds(
+    tmp_path: Path, known: int, expected: dict[int, str]
+) -> None:
+    log, _ = opened(tmp_path)
+    end = log.append([lines(b"quiet", stream=QUIET_ANEW, cursor="9")]).end
+    log.close()
+    found = log.recover(end, [Stream("uid-eu", "events", "", known)]).cursors
+    assert found == {Stream("uid-eu", "events", "", incarnation): cursor for incarnation, cursor in expected.items()}
+    log.close()
 
 
 class CrashingLog(Log):

@@ -103,6 +103,14 @@ def test_an_identity_is_forgotten_after_two_ttls_of_contact_with_its_cluster() -
     assert forgotten(seen, clocks, event_ttl=HOUR).collect()["identity_low"].to_list() == [1]
 
 
+def test_an_identity_of_a_short_ttl_is_kept_over_the_one_step_that_an_outage_adds_to_the_clock() -> None:
+    ttl = pl.lit(timedelta(minutes=2))
+    seen = frame(schema.SEEN, [{"identity_low": 1, "touched": 0}])
+    for minutes, gone in ((7, []), (8, [1])):
+        clocks = frame(schema.CLOCKS, [{"heard": minutes * MINUTE}])
+        assert forgotten(seen, clocks, event_ttl=ttl).collect()["identity_low"].to_list() == gone
+
+
 def test_an_identity_that_was_silent_for_longer_than_it_is_kept_begins_anew_in_or_out_of_the_state() -> None:
     def rows(*minutes: int) -> list[dict[str, Any]]:
         return [{"position": p, "resource_version": 7, "count": 3, "heard": m * MINUTE} for p, m in enumerate(minutes)]

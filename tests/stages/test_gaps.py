@@ -12,7 +12,7 @@ HOUR = pl.lit(timedelta(hours=1))
 
 
 def contacts(*minutes: float, cluster: str = "us-west1", scope: str = "") -> pl.LazyFrame:
-    rows = [(0, f"uid-{cluster}", cluster, scope, START + timedelta(minutes=at)) for at in minutes]
+    rows = [(0, f"uid-{cluster}", cluster, scope, 0, START + timedelta(minutes=at)) for at in minutes]
     return pl.LazyFrame(rows, schema=CONTACTS, orient="row")
 
 
@@ -42,6 +42,12 @@ def test_the_first_contact_ever_is_no_gap() -> None:
 def test_one_cluster_speaking_does_not_cover_another_that_is_silent() -> None:
     heard = pl.concat([contacts(*range(0, 200, 10)), contacts(150, cluster="eu")])
     assert gaps(contacts(0, cluster="eu"), heard) == [("eu", 0, 150)]
+
+
+def test_the_newest_contact_tells_the_incarnation() -> None:
+    heard = pl.concat([contacts(*minutes).with_columns(incarnation=pl.lit(number, pl.Int64))
+                       for number, minutes in ((0, (1, 2)), (2, (2, 3)), (1, (2,)))])  # fmt: skip
+    assert last_contacts(heard).collect()["incarnation"].to_list() == [2]
 
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=8, unique=True), st.integers(0, 8))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher import schema
-from batcher.stages.listen import last_clocks, lifetime, listen, run_clocks
+from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from tests.stages.rows import at, frame
 
 MINUTE = 60_000_000
@@ -29,6 +29,20 @@ def test_a_clock_runs_while_its_cluster_is_heard_of_at_least_every_few_minutes()
 
 def test_a_silence_adds_no_more_than_the_longest_step() -> None:
     assert heard(run_clocks(contacts(0, 600, 601), NOTHING)) == [0, 5, 6]
+
+
+def test_a_silence_of_more_than_a_month_counts_in_full() -> None:
+    month = 30 * 24 * 60
+    assert heard(run_clocks(contacts(0, month), NOTHING)) == [0, 5]
+    assert heard(run_clocks(contacts(0, month + 1), NOTHING)) == [0, month + 1]
+
+
+def test_a_clock_goes_on_without_a_contact_once_its_cluster_is_gone_and_never_beyond_what_the_next_one_finds() -> None:
+    month = 30 * 24 * 60
+    for now, said, found in ((10, 10, 10), (99, 10, 15), (month + 10, 10, 15), (month + 11, month + 11, month + 11)):
+        clocks = last_clocks(run_clocks(contacts(0, 5, 10), NOTHING))
+        assert as_of(clocks, at(now)).collect()["heard"].to_list() == [said * MINUTE]
+        assert heard(run_clocks(contacts(now), clocks)) == [found]
 
 
 def test_any_stream_of_a_cluster_keeps_its_clock_running_and_none_of_another_does() -> None:
