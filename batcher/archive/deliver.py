@@ -2,7 +2,8 @@
 
 A table remembers the last batch it has of this data directory (a Delta application transaction), and
 deltalake does not refuse a repeat, so that number is read first; after a failure of unknown outcome the
-table is opened again, and the number tells. Nothing is ever computed again here.
+table is opened again, and the number tells. What it tells is on disk before anybody relies on it, see
+:mod:`batcher.archive.log`. Nothing is ever computed again here.
 """
 
 import json
@@ -15,6 +16,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from batcher import disk
+from batcher.archive import log
 from batcher.errors import ArchiveError, UsageError
 from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, OCCURRENCES, SUMMARIES, Columns, empty
 from batcher.staging import StagedFile
@@ -94,18 +96,22 @@ class Deliverer:
             commit_properties=CommitProperties(app_transactions=[Transaction(app, through)]),
         )
         table.update_incremental()
+        log.sync(self._root / name, table.version())
         return through
 
     def _table(self, name: str) -> DeltaTable:
         if name not in self._tables:
             columns: Columns = {**COLUMNS[name], "date": pl.String}
-            self._tables[name] = DeltaTable.create(
+            log.mend(self._root / name)
+            table = DeltaTable.create(
                 self._root / name,
                 empty(columns).to_arrow().schema,
                 mode="ignore",
                 partition_by=["date"],
                 name=name,
             )
+            log.sync(self._root / name, table.version())
+            self._tables[name] = table
         return self._tables[name]
 
     def _copy(self, file: StagedFile) -> None:
