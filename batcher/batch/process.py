@@ -4,6 +4,7 @@
 that a crash left without one. Publishing and delivering are others' work, from what was committed.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from batcher.batch.records import (
 )
 from batcher.clock import from_micros
 from batcher.decode import decode
-from batcher.errors import DataDirError
+from batcher.errors import DataDirError, Unavailable
 from batcher.pipeline import Result, Rules, State, advance, empty_state, run
 from batcher.schema import SUMS, from_rows
 from batcher.spool import Section
@@ -79,8 +80,7 @@ class Batches:
         snapshot = _newest_snapshot(self._directory)
         self._snapshotted = snapshot.commit
         self.last, self.state = _brought_forward(self._directory, snapshot)
-        first = max(self._directory.oldest_commit() - 1, 0)
-        self.undelivered = [file for commit in self._directory.commits_after(first) for file in _archived(commit)]
+        self.undelivered = [file for commit in self._directory.commits() for file in _archived(commit)]
 
     def finish(self) -> Commit | None:
         """Run the plan that has no commit, if there is one. The spool must be ready to be read."""
@@ -88,7 +88,14 @@ class Batches:
         return self._run(plan) if plan else None
 
     def next(self, work: Work) -> Commit:
-        """Plan, run, stage and commit one batch."""
+        """Plan, run, stage and commit one batch.
+
+        Raises :class:`Unavailable` when the disk takes nothing now: call it with the same work again.
+        """
+        with disk.trusted(f"writing batch {self.last.batch + 1}"):
+            return self._run(self._planned(work))
+
+    def _planned(self, work: Work) -> Plan:
         digest = disk.digest(self._encoded_rules)
         self._directory.write_rules(digest, self._encoded_rules)
         plan = Plan(
@@ -102,7 +109,7 @@ class Batches:
             code=batcher.__version__,
         )
         self._directory.write_plan(plan)
-        return self._run(plan)
+        return plan
 
     def _run(self, plan: Plan) -> Commit:
         rules = msgspec.json.decode(self._directory.read_rules(plan.config), type=Rules)
@@ -138,8 +145,9 @@ class Batches:
         """Every so many batches, and with every segment: a spool at its bound must not wait for batches to come."""
         many = self.last.batch - self._snapshotted.batch >= self._snapshot_every
         if many or self.last.end[0] > self._snapshotted.end[0]:
-            self._directory.write_snapshot(Snapshot(self.last, self.state))
-            self._snapshotted = self.last
+            with contextlib.suppress(Unavailable), disk.trusted("writing a snapshot"):  # else after the next batch
+                self._directory.write_snapshot(Snapshot(self.last, self.state))
+                self._snapshotted = self.last
 
     def delivered(self, through: dict[str, int]) -> None:
         """Forget the staged files of each table up to the batch that the archive has, and what covers them."""
@@ -186,7 +194,8 @@ def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Comm
     for commit in directory.commits_after(last.batch):
         state = advance(state, decode_changes(directory.read_changes(commit)))
         last = commit
-    if directory.oldest_commit() > last.batch + 1:
+    newest = directory.commits()
+    if newest and newest[-1].batch > last.batch:
         message = f"{directory.root}: no snapshot is whole, and batch {last.batch + 1} is gone; restore from a backup"
         raise DataDirError(message)
     return last, state
@@ -197,10 +206,9 @@ def staged_paths(directory: DataDirectory) -> dict[str, list[Path]]:
 
     Quarantined lines stay when the commits that name them are retired, so their files are looked for.
     """
-    first = max(directory.oldest_commit() - 1, 0)
     paths: dict[str, list[Path]] = {table: [] for table in DATED_BY}
-    last = first
-    for commit in directory.commits_after(first):
+    last = 0
+    for commit in directory.commits():
         last = commit.batch
         for file in _archived(commit):
             path = directory.staged / file.table / file.name
