@@ -26,13 +26,13 @@ from batcher.batch.records import NOTHING
 from batcher.clock import Now, from_micros, monotonic, to_micros
 from batcher.connect import Connection, Trust, connect
 from batcher.decode import revisions
-from batcher.errors import ArchiveError, ConfigError
+from batcher.errors import ArchiveError, ConfigError, Unavailable
 from batcher.pipeline import Rules
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
 from batcher.settings import Cluster, Settings, allowed, refuse_fixed
 from batcher.spool import Stream
-from batcher.spool.log import Log
+from batcher.spool.log import Log, Recovered
 from batcher.spool.writer import SpoolWriter
 from batcher.stages.aggregate import is_closed
 from batcher.stages.locate import Rule
@@ -137,6 +137,8 @@ class Service:
         self._delivery_due = asyncio.Event()
         self._archive_trouble = ""
         self._config_trouble = ""
+        self._batch_trouble = ""
+        self._unfinished: Work | None = None
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
         """Run until ``stop`` is set; then commit and deliver what was received, and return.
@@ -201,14 +203,26 @@ class Service:
 
     async def _run_batch(self) -> bool:
         async with self._one_batch:
+            if self._unfinished:
+                return await self._commit(self._unfinished)
             cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
             outcomes = [_record(outcome) for outcome in self._publisher.take_outcomes()]
             if not (cut.lines or outcomes or self._something_closes(cut.now)):
                 return False
-            began = monotonic()
-            commit = await asyncio.to_thread(self._batches.next, Work(cut.end, cut.now, outcomes))
-            _log_batch(commit, monotonic() - began)
-            return cut.lines >= self._settings.batch.max_rows
+            return await self._commit(Work(cut.end, cut.now, outcomes)) and cut.lines >= self._settings.batch.max_rows
+
+    async def _commit(self, work: Work) -> bool:
+        """Run a batch; say whether the disk took it. If not, it is the next one's again: its outcomes are in it."""
+        began = monotonic()
+        try:
+            commit = await asyncio.to_thread(self._batches.next, work)
+        except Unavailable as error:
+            self._unfinished, self._batch_trouble = work, str(error)
+            log.warning("the disk takes no batch; it is tried again", error=str(error))
+            return False
+        self._unfinished, self._batch_trouble = None, ""
+        _log_batch(commit, monotonic() - began)
+        return True
 
     def _something_closes(self, now: int) -> bool:
         summaries = self._batches.state["open_summaries"]
@@ -247,8 +261,16 @@ class Service:
             return
         self._archive_trouble = ""
         async with self._one_batch:
-            self._batches.delivered(through)
-            self._spool.retire(self._batches.retire())
+            self._forget(through)
+
+    def _forget(self, through: dict[str, int]) -> None:
+        """Remove what the archive has; what cannot be removed now is removed after the next delivery."""
+        try:
+            with disk.trusted("removing what is delivered"):
+                self._batches.delivered(through)
+                self._spool.retire(self._batches.retire())
+        except Unavailable as error:
+            log.warning("delivered files stay for now", error=str(error))
 
     async def missing(self, stream: Stream, items: Sequence[bytes]) -> list[bytes]:
         """Return the bare Events of ``items`` whose revision no batch has counted (:class:`batcher.watch.Seen`)."""
@@ -306,7 +328,7 @@ class Service:
             pending_writes=publishing.pending,
             identities=len(self._batches.state["seen"]),
             spool_bytes=self._spool.size,
-            spool_trouble=self._writer.trouble,
+            spool_trouble=self._writer.trouble or self._batch_trouble,
             archive_trouble=self._archive_trouble,
             config_trouble=self._config_trouble,
             publish_trouble=publishing.last_error if publishing.pending else "",
@@ -334,7 +356,7 @@ class Service:
         waiting = [name for name, watch in self._fleet.statuses.all.items() if watch.last_contact_at is None]
         return Health(
             {
-                "spool": self._writer.trouble,
+                "spool": self._writer.trouble or self._batch_trouble,
                 "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
             }
         )
@@ -385,18 +407,14 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
     raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
     with directory.owned(), contextlib.closing(raw) as spool:
         check_owner(root, directory.id, take_over=take_over and directory.is_new)
-        directory.write_archive(root)
         batches = Batches(directory, spool.read, rules_of(settings))
-        batches.load()
-        if directory.is_new:
-            scopes = {cluster.name: cluster.namespaces or [""] for cluster in settings.clusters}
-            go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
-        recovered = spool.recover(batches.end, batches.streams)
-        for sentence in recovered.damaged:
-            log.error("spool damaged", found=sentence)
-        batches.finish()
-        # A clock that jumped back while the process was down must not date a line before a batch's now.
-        recovered.last_received_at = max(recovered.last_received_at, batches.last.now)
+        with disk.trusted(f"recovering {directory.root}"):
+            directory.write_archive(root)
+            batches.load()
+            if directory.is_new:
+                scopes = {cluster.name: cluster.namespaces or [""] for cluster in settings.clusters}
+                go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
+            recovered = _recovered(batches, spool)
         writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
         edges = Edges(
             specs,
@@ -419,6 +437,17 @@ def go_on(batches: Batches, root: Path, *, rules: Rules, scopes: Mapping[str, Se
     before = msgspec.structs.replace(NOTHING, batch=found.batch, end=found.end, totals=found.totals)
     commit = batches.begin(before, found.result, now=to_micros(found.now))
     log.warning("took over the archive of a lost data directory", after=before.batch, **commit.sums)
+
+
+def _recovered(batches: Batches, spool: Log) -> Recovered:
+    """Make the spool ready, and run the plan that a crash left without commit."""
+    recovered = spool.recover(batches.end, batches.streams)
+    for sentence in recovered.damaged:
+        log.error("spool damaged", found=sentence)
+    batches.finish()
+    # A clock that jumped back while the process was down must not date a line before a batch's now.
+    recovered.last_received_at = max(recovered.last_received_at, batches.last.now)
+    return recovered
 
 
 async def serve(

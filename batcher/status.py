@@ -4,6 +4,7 @@ The service leaves it in the data directory every few seconds, so that it can be
 never read back by the service: losing it loses nothing.
 """
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -63,10 +64,14 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def write_status(data_dir: Path, status: Status) -> None:
-    """Leave ``status`` in ``data_dir``, whole; not synced, for it is out of date in seconds."""
+    """Leave ``status`` in ``data_dir``, whole; not synced, for it is out of date in seconds.
+
+    A disk that takes nothing keeps the one before, which grows old: the service has more to do than say so.
+    """
     temporary = data_dir / f"{_FILE}.tmp"
-    temporary.write_bytes(msgspec.json.encode(status))
-    temporary.replace(data_dir / _FILE)
+    with contextlib.suppress(OSError):
+        temporary.write_bytes(msgspec.json.encode(status))
+        temporary.replace(data_dir / _FILE)
 
 
 def read_status(data_dir: Path) -> Status:

@@ -2,8 +2,9 @@
 
 A table remembers the last batch it has of this data directory (a Delta application transaction), and
 deltalake does not refuse a repeat, so that number is read first; after a failure of unknown outcome the
-table is opened again, and the number tells. A table of an older version is given the columns that it lacks.
-Nothing is ever computed again here.
+table is opened again, and the number tells. What it tells is on disk before anybody relies on it, see
+:mod:`batcher.archive.log`. A table of an older version is given the columns that it lacks. Nothing is ever
+computed again here.
 """
 
 import json
@@ -16,6 +17,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from batcher import disk
+from batcher.archive import log
 from batcher.archive.owner import confirm_owner
 from batcher.errors import ArchiveError
 from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, OCCURRENCES, SUMMARIES, Columns, empty
@@ -78,17 +80,20 @@ class Deliverer:
             commit_properties=CommitProperties(app_transactions=[Transaction(app, through)]),
         )
         table.update_incremental()
+        log.sync(self._root / name, table.version())
         return through
 
     def _table(self, name: str) -> DeltaTable:
         if name not in self._tables:
             columns: Columns = {**COLUMNS[name], "date": pl.String}
+            log.mend(self._root / name)
             schema = empty(columns).to_arrow().schema
             table = DeltaTable.create(self._root / name, schema, mode="ignore", partition_by=["date"], name=name)
             known = {field.name for field in table.schema().fields}
             added = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
             if added:
                 table.alter.add_columns(added)
+            log.sync(self._root / name, table.version())
             self._tables[name] = table
         return self._tables[name]
 

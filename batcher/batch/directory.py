@@ -14,7 +14,6 @@ Everything is written durably, whole or not at all. Nothing here decides when.
 
 import contextlib
 import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -66,9 +65,11 @@ class DataDirectory:
             message = f"{self.root}: {error.strerror}; choose a writable --data-dir"
             raise DataDirError(message) from None
         with disk.lock(self.root / "lock"):
-            if not (self.root / "format").exists():
-                disk.write_file(self.root / "id", f"{secrets.token_hex(8)}\n".encode("ascii"))
-                disk.write_file(self.root / "format", f"{FORMAT}\n".encode("ascii"))
+            with disk.trusted(f"preparing {self.root}"):
+                if not (self.root / "format").exists():
+                    disk.write_file(self.root / "id", f"{secrets.token_hex(8)}\n".encode("ascii"))
+                    disk.write_file(self.root / "format", f"{FORMAT}\n".encode("ascii"))
+                disk.sync_names(self.root)
             self.check()
             yield
 
@@ -151,9 +152,13 @@ class DataDirectory:
             yield _decoded(path, Commit)
             batch += 1
 
-    def oldest_commit(self) -> int:
-        """Return the smallest number of a committed batch that is still here, 0 if there is none."""
-        return min((int(path.parent.name) for path in self._batches.glob("*/commit.json")), default=0)
+    def commits(self) -> list[Commit]:
+        """Return the newest commits, in order, as far back as there is no gap: retiring may have been cut short."""
+        there = {int(path.parent.name) for path in self._batches.glob("*/commit.json")}
+        first = max(there, default=0) + 1
+        while first - 1 in there:
+            first -= 1
+        return list(self.commits_after(first - 1))
 
     def read_changes(self, commit: Commit) -> bytes:
         """Return the changes of ``commit``; raise :class:`DataDirError` if they are not those committed."""
@@ -185,7 +190,7 @@ class DataDirectory:
         """Delete plans, changes and commits of batches up to ``through``."""
         for path in sorted(self._batches.iterdir()):
             if int(path.name) <= through:
-                shutil.rmtree(path)
+                disk.remove_directory(path)
 
     def _snapshot_paths(self) -> list[Path]:
         return sorted((p for p in self._snapshots.iterdir() if p.name.isdigit()), reverse=True)

@@ -4,6 +4,7 @@
 that a crash left without one. Publishing and delivering are others' work, from what was committed.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from batcher.batch.records import (
 )
 from batcher.clock import from_micros
 from batcher.decode import decode
-from batcher.errors import DataDirError
+from batcher.errors import DataDirError, Unavailable
 from batcher.pipeline import Result, Rules, State, advance, empty_state, run
 from batcher.schema import SUMS, from_rows
 from batcher.spool import Section, Stream
@@ -95,8 +96,7 @@ class Batches:
         snapshot = _newest_snapshot(self._directory)
         self._snapshotted = snapshot.commit
         self.last, self.state = _brought_forward(self._directory, snapshot)
-        first = max(self._directory.oldest_commit() - 1, 0)
-        self.undelivered = [file for commit in self._directory.commits_after(first) for file in _archived(commit)]
+        self.undelivered = [file for commit in self._directory.commits() for file in _archived(commit)]
         self._directory.raise_format()
 
     def finish(self) -> Commit | None:
@@ -105,8 +105,12 @@ class Batches:
         return self._run(plan) if plan else None
 
     def next(self, work: Work) -> Commit:
-        """Plan, run, stage and commit one batch."""
-        return self._run(self._plan(work))
+        """Plan, run, stage and commit one batch.
+
+        Raises :class:`Unavailable` when the disk takes nothing now: call it with the same work again.
+        """
+        with disk.trusted(f"writing batch {self.last.batch + 1}"):
+            return self._run(self._plan(work))
 
     def begin(self, before: Commit, result: Result, *, now: int) -> Commit:
         """Commit ``result`` as the first batch of a new directory that goes on ``before``, a lost one's last.
@@ -173,8 +177,9 @@ class Batches:
         """Every so many batches, and with every segment: a spool at its bound must not wait for batches to come."""
         many = self.last.batch - self._snapshotted.batch >= self._snapshot_every
         if many or self.last.end[0] > self._snapshotted.end[0]:
-            self._directory.write_snapshot(Snapshot(self.last, self.state))
-            self._snapshotted = self.last
+            with contextlib.suppress(Unavailable), disk.trusted("writing a snapshot"):  # else after the next batch
+                self._directory.write_snapshot(Snapshot(self.last, self.state))
+                self._snapshotted = self.last
 
     def delivered(self, through: dict[str, int]) -> None:
         """Forget the staged files of each table up to the batch that the archive has, and what covers them."""
@@ -218,17 +223,18 @@ def _newest_snapshot(directory: DataDirectory) -> Snapshot:
 
 def _before_first(directory: DataDirectory) -> Commit:
     """What the first batch follows, if it is still here: with it, all of the state is."""
-    oldest = next(directory.commits_after(directory.oldest_commit() - 1), NOTHING)
+    oldest = next(iter(directory.commits()), NOTHING)
     return msgspec.structs.replace(NOTHING, batch=oldest.first - 1) if oldest.batch == oldest.first else NOTHING
 
 
 def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Commit, State]:
     last, state = snapshot
+    there = directory.commits()  # looked at before, because a service may commit more meanwhile
     commits = directory.commits_after(last.batch)
     while some := list(itertools.islice(commits, CHANGES_AT_ONCE)):
         state = advance(state, *(decode_changes(directory.read_changes(commit)) for commit in some))
         last = some[-1]
-    if directory.oldest_commit() > last.batch + 1:
+    if there and there[-1].batch > last.batch:
         message = f"{directory.root}: no snapshot is whole, and batch {last.batch + 1} is gone; restore from a backup"
         raise DataDirError(message)
     return last, state
@@ -239,10 +245,9 @@ def staged_paths(directory: DataDirectory) -> dict[str, list[Path]]:
 
     Quarantined lines stay when the commits that name them are retired, so their files are looked for.
     """
-    first = max(directory.oldest_commit() - 1, 0)
     paths: dict[str, list[Path]] = {table: [] for table in DATED_BY}
-    last = first
-    for commit in directory.commits_after(first):
+    last = 0
+    for commit in directory.commits():
         last = commit.batch
         for file in _archived(commit):
             path = directory.staged / file.table / file.name

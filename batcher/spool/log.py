@@ -6,9 +6,6 @@ What cannot be read is moved to quarantine, byte for byte, and never skipped sil
 about tasks or clocks; :mod:`batcher.spool.writer` does the grouping.
 """
 
-import contextlib
-import errno
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +14,9 @@ import msgspec
 import zstandard
 
 from batcher import disk
-from batcher.errors import DataDirError, Unavailable
+from batcher.errors import DataDirError
 from batcher.spool.frames import UNLISTED, Damaged, Frame, Kind, Section, Stream, encode_frame, frames
 from batcher.spool.position import SEGMENT_BYTES, Place
-
-_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @dataclass
@@ -69,6 +64,8 @@ class Log:
         """
         found = Recovered(since)
         segments = [number for number in self._segments() if number >= since.segment]
+        if segments:  # a process that was killed may have left what is not synced, and batches will build on it
+            disk.sync_file(self._path(segments[-1]))
         lost = not self._read_cursors_before(since, found)
         lost = self._misses_segments(since, segments, found) or lost
         cuts: list[tuple[Place, str]] = []
@@ -141,9 +138,7 @@ class Log:
             tail = segment.read()
         kept = self._quarantine / f"{at.segment:010d}-{at.offset}.bytes"
         disk.write_file(kept, tail)
-        with path.open("r+b") as segment:
-            segment.truncate(at.offset)
-            os.fsync(segment.fileno())
+        disk.cut_file(path, at.offset)
         found.damaged.append(f"{path.name}: {what}; {len(tail)} bytes moved to {kept.name}")
 
     def _frames(self, start: Place, stop: int | None = None) -> Iterator[Frame]:
@@ -154,11 +149,8 @@ class Log:
 
     def _open(self, place: Place) -> int:
         path = self._path(place.segment)
-        with _unavailable(f"opening {path}"):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.fsync(descriptor)
-        disk.sync_directory(self._directory)
-        return descriptor
+        with disk.trusted(f"opening {path}"):
+            return disk.open_to_append(path)
 
     def append(self, sections: Sequence[Section]) -> FrameEnd:
         """Write ``sections`` as one frame and return when it is on disk.
@@ -179,7 +171,7 @@ class Log:
     def _rotate(self) -> None:
         following = Place(self._end.segment + 1, 0)
         descriptor = self._open(following)
-        os.close(self._descriptor)
+        disk.close(self._descriptor)
         self._descriptor = descriptor
         self._closed_bytes += self._end.offset
         self._end = following
@@ -190,19 +182,13 @@ class Log:
             self._write(encode_frame(repeated, self._compressor))
 
     def _write(self, data: bytes) -> None:
-        try:
-            with _unavailable(f"writing {self._path(self._end.segment)}"):
+        with disk.trusted(f"writing {self._path(self._end.segment)}"):
+            try:
                 disk.write_all(self._descriptor, data)
-        except (Unavailable, OSError):
-            os.ftruncate(self._descriptor, self._end.offset)
-            raise
-        try:
-            os.fdatasync(self._descriptor)
-        except OSError as error:
-            message = (
-                f"spool: {error.strerror} while syncing {self._path(self._end.segment)}; the disk cannot be trusted"
-            )
-            raise DataDirError(message) from error
+            except OSError:
+                disk.truncate(self._descriptor, self._end.offset)
+                raise
+            disk.sync_data(self._descriptor)
         self._end = Place(self._end.segment, self._end.offset + len(data))
 
     def read(self, start: Place, end: Place) -> Iterator[tuple[Place, list[Section]]]:
@@ -245,20 +231,8 @@ class Log:
     def close(self) -> None:
         """Close the segment that is being written; what was appended is on disk already."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            disk.close(self._descriptor)
             self._descriptor = -1
-
-
-@contextlib.contextmanager
-def _unavailable(doing: str) -> Iterator[None]:
-    """Tell an error that can pass from one that cannot."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _PASSING:
-            raise
-        message = f"spool: {error.strerror} while {doing}"
-        raise Unavailable(message) from error
 
 
 def _note(found: Recovered, frame: Frame) -> None:

@@ -356,7 +356,7 @@ def test_quarantined_lines_are_lost_with_their_directory_and_the_proof_holds_all
         assert [sum_.partition(":")[0] for sum_ in failed(h, tmp_path / "archive")] == [
             "quarantined = quarantined lines"
         ]
-        assert new.oldest_commit() == 2
+        assert new.commits()[0].batch == 2
 
 
 def test_versions_begin_anew_where_they_began_anew_before_and_the_counts_go_on(tmp_path: Path) -> None:

@@ -103,10 +103,18 @@ def test_commits_are_read_in_order_up_to_the_first_that_is_missing(directory: Da
     assert [c.batch for c in directory.commits_after(1)] == [2, 3, 4]
     assert [c.batch for c in directory.commits_after(3)] == [4]
     assert [c.batch for c in directory.commits_after(0)] == []
-    assert directory.oldest_commit() == 2
     directory.retire(3)
     assert [c.batch for c in directory.commits_after(3)] == [4]
-    assert directory.oldest_commit() == 4
+
+
+def test_what_a_crash_in_the_middle_of_retiring_left_hides_no_newer_commit(directory: DataDirectory) -> None:
+    for batch in (2, 3, 4, 5):
+        directory.write_plan(plan(batch))
+        directory.write_commit(commit(batch))
+    (directory.root / "batches" / "000000000003" / "commit.json").unlink()
+    assert [c.batch for c in directory.commits()] == [4, 5]
+    directory.retire(3)
+    assert [path.name for path in sorted((directory.root / "batches").iterdir())] == ["000000000004", "000000000005"]
 
 
 def test_changes_that_differ_from_the_commit_are_refused(directory: DataDirectory) -> None:

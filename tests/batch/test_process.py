@@ -204,9 +204,9 @@ def test_nothing_is_retired_that_is_not_delivered_or_not_covered_by_two_snapshot
         assert retired(h) == START
         play(h, 4, 6)
         assert h.batches.retire() == Place(*commits[2].end)
-        assert h.directory.oldest_commit() == 3
+        assert h.directory.commits()[0].batch == 3
         h.batches.retire()
-        assert h.directory.oldest_commit() == 3
+        assert h.directory.commits()[0].batch == 3
 
 
 def test_what_is_delivered_stays_until_the_older_snapshot_covers_it(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_what_is_delivered_stays_until_the_older_snapshot_covers_it(tmp_path: Pa
         commits = play(h, 1, 5)
         h.batches.delivered(dict.fromkeys(staged_paths(h.directory), 4))
         assert h.batches.retire() == Place(*commits[1].end)
-        assert h.directory.oldest_commit() == 2
+        assert h.directory.commits()[0].batch == 2
 
 
 def test_with_no_whole_snapshot_left_nothing_starts_again_from_1(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_quarantined_lines_stay_though_their_batch_is_retired(tmp_path: Path) ->
         h.batch(lines(b"no JSON"), minute=0)
         play(h, 1, 6)
         retired(h)
-        assert h.directory.oldest_commit() > 1
+        assert h.directory.commits()[0].batch > 1
         quarantine = h.directory.staged / "quarantine" / "date=2026-11-23"
         (quarantine / "0123456789abcdef-000000000008.parquet").write_bytes(b"staged, and not committed")
         assert [path.name for path in staged_paths(h.directory)["quarantine"]] == [

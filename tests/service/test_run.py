@@ -1,6 +1,5 @@
 """``batcher run`` as a process, against simulated clusters over real sockets."""
 
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,24 +21,6 @@ async def test_every_occurrence_is_counted_once_and_told_to_its_workspace(tmp_pa
         await until(lambda: w.told() == kept)
         code, _, err = await finish(process)
         assert (code, failed(w)) == (0, []), err
-
-
-async def test_kill_9_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    happenings = script(400)
-    async with world(tmp_path) as w:
-        for round_ in range(4):
-            async with batcher("run", "--config", str(w.config)) as process:
-                w.happen(happenings[round_ * 100 : round_ * 100 + 60])
-                batch = w.totals().get("revisions", 0)
-                await until(lambda seen=batch: w.totals().get("revisions", 0) > seen)  # type: ignore[misc]
-                assert (await finish(process, signal.SIGKILL))[0] == -signal.SIGKILL
-                w.happen(happenings[round_ * 100 + 60 : round_ * 100 + 100])
-        async with batcher("run", "--config", str(w.config)) as process:
-            await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
-            kept = sum(h.times for h in happenings if h.regarding.namespace in {"web", "jobs"})
-            await until(lambda: w.told() == kept)
-            code, _, err = await finish(process)
-            assert (code, failed(w)) == (0, []), err
 
 
 async def test_a_line_that_cannot_be_counted_is_quarantined_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -122,8 +122,8 @@ async def finish(process: Process, sign: signal.Signals = signal.SIGTERM) -> tup
     return code, out.decode(), err.decode()
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Return when ``condition`` holds; it is about another process, so it can only be asked."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)

@@ -311,7 +311,10 @@ def test_the_size_is_that_of_all_segments(tmp_path: Path) -> None:
 def test_a_frame_that_a_full_disk_takes_half_of_was_never_written(tmp_path: Path, at: int) -> None:
     log, _ = opened(tmp_path)
     before = log.append([lines(b"before", cursor="1")]).end
-    with files_up_to(before.offset + at), pytest.raises(Unavailable, match="spool: File too large while writing"):
+    with (
+        files_up_to(before.offset + at),
+        pytest.raises(Unavailable, match="File too large while writing"),
+    ):
         log.append([lines(b"too much", cursor="2")])
     assert (tmp_path / "spool" / "0000000001.seg").stat().st_size == before.offset
     assert (log.end, log.cursors) == (before, {STREAM: "1"})

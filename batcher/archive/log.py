@@ -1,0 +1,71 @@
+"""The log of a Delta table on a disk that loses power: what deltalake leaves to chance.
+
+deltalake writes a version of a table and does not sync it. Staged files are removed once they are delivered, so
+what says that they are must be on disk before; and a version that a power cut tore is removed, or the table could
+never be opened again. Nothing here knows what a version says.
+"""
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from batcher import disk
+
+_LOG = "_delta_log"
+_HINT = "_last_checkpoint"
+_PARQUET = b"PAR1"
+
+
+def sync(table: Path, version: int) -> None:
+    """Make ``version`` of ``table`` durable, and the names on the way to it; those before it are already."""
+    log = table / _LOG
+    with contextlib.suppress(FileNotFoundError):  # in a checkpoint only
+        disk.sync_file(log / f"{version:020d}.json")
+    for directory in (log, table, table.parent):
+        disk.sync_directory(directory)
+
+
+def mend(table: Path) -> None:
+    """Remove the newest version of ``table`` if it is torn, and a hint to a checkpoint that is.
+
+    Neither was relied upon: a version is synced before what it registers is forgotten, and a checkpoint repeats
+    what the versions say.
+    """
+    log = table / _LOG
+    newest = max(log.glob("*.json"), default=None)
+    if newest and not _is_whole(newest.read_bytes()):
+        disk.remove(newest)
+    if any(not _ends(path) for path in log.glob("*.checkpoint.parquet")) or not _names_one(log):
+        disk.remove(log / _HINT)
+        for path in log.glob("*.checkpoint.parquet"):
+            if not _ends(path):
+                disk.remove(path)
+
+
+def _is_whole(version: bytes) -> bool:
+    try:
+        return bool([msgspec.json.decode(line) for line in version.splitlines()])
+    except msgspec.DecodeError:
+        return False
+
+
+def _ends(checkpoint: Path) -> bool:
+    with checkpoint.open("rb") as file:
+        file.seek(-min(len(_PARQUET), checkpoint.stat().st_size), 2)
+        return file.read() == _PARQUET
+
+
+class _Hint(msgspec.Struct):
+    version: int
+
+
+def _names_one(log: Path) -> bool:
+    """Whether the hint names a checkpoint that is there; or there is no hint."""
+    try:
+        hint = msgspec.json.decode((log / _HINT).read_bytes(), type=_Hint)
+    except FileNotFoundError:
+        return True
+    except msgspec.DecodeError:
+        return False
+    return (log / f"{hint.version:020d}.checkpoint.parquet").exists()
