@@ -414,7 +414,7 @@ def opened(settings: Settings, *, now: Now) -> Iterator[Service]:
 def _recovered(batches: Batches, spool: Log) -> Recovered:
     """Bring back what was committed, make the spool ready, and run the plan that a crash left without commit."""
     batches.load()
-    recovered = spool.recover(batches.end)
+    recovered = spool.recover(batches.end, batches.planned)
     for sentence in recovered.damaged:
         log.error("spool damaged", found=sentence)
     batches.finish()

@@ -30,12 +30,14 @@ RULES = Rules(
 class History:
     """Batches over a spool, with the state that they leave."""
 
-    def __init__(self, directory: DataDirectory, *, segment_bytes: int, snapshot_every: int) -> None:
+    def __init__(
+        self, directory: DataDirectory, *, segment_bytes: int, snapshot_every: int, rules: Rules = RULES
+    ) -> None:
         self.directory = directory
         self.log = Log(directory.spool, directory.quarantine, segment_bytes=segment_bytes)
-        self.batches = Batches(directory, self.log.read, RULES, snapshot_every=snapshot_every)
+        self.batches = Batches(directory, self.log.read, rules, snapshot_every=snapshot_every)
         self.batches.load()
-        self.log.recover(self.batches.end)
+        self.log.recover(self.batches.end, self.batches.planned)
         self.finished = self.batches.finish()
 
     def receive(self, *sections: Section, minute: int) -> None:

@@ -75,6 +75,12 @@ class Batches:
         """Where the next batch begins."""
         return Place(*self.last.end)
 
+    @property
+    def planned(self) -> Place:
+        """Where the plan ends that has no commit; if there is none, where the next batch begins."""
+        plan = self._directory.plan_after(self.last.batch)
+        return Place(*plan.end) if plan else self.end
+
     def load(self) -> None:
         """Bring back the state of the last commit: the newest whole snapshot and the changes after it."""
         snapshot = _newest_snapshot(self._directory)

@@ -53,8 +53,10 @@ class Log:
         self._closed_bytes = 0
         self._cursors: dict[Stream, str] = {}
 
-    def recover(self, since: Place) -> Recovered:
+    def recover(self, since: Place, planned: Place | None = None) -> Recovered:
         """Scan from ``since`` (the end of the last committed batch) and make the log ready to append.
+
+        ``planned`` is where a plan without commit ends: what was there when it was made must be there still.
 
         Cuts a torn tail of the last segment. A damaged frame elsewhere loses the rest of its segment, and
         every cursor is given up, on disk too, so that all clusters are listed again.
@@ -70,9 +72,11 @@ class Log:
             what = self._scan(Place(number, since.offset if number == since.segment else 0), found)
             cuts += [(found.end, what)] if what else []
             lost = lost or bool(what and number != segments[-1])
+        planned = planned or since
+        lost = self._misses_planned(planned, found) or lost
         if lost or cuts:
             # A plan may end behind the cut: what comes now must not be taken for what it was planned for.
-            found.end = Place(found.end.segment + 1, 0)
+            found.end = Place(max(found.end.segment, planned.segment) + 1, 0)
         self._end, self._cursors = found.end, found.cursors
         self._descriptor = self._open(self._end)
         if lost:
@@ -127,6 +131,13 @@ class Log:
         missing = sorted(set(range(first, max(segments, default=0))) - set(segments))
         found.damaged += [f"{self._path(n).name}: is gone; every cluster is listed again" for n in missing]
         return bool(missing)
+
+    def _misses_planned(self, planned: Place, found: Recovered) -> bool:
+        """The newest segments have no later one to tell that they are gone."""
+        if found.end >= planned or found.end.segment == planned.segment:  # else told where it is cut
+            return False
+        found.damaged.append(f"{self._path(planned.segment).name}: is gone; every cluster is listed again")
+        return True
 
     def _cut(self, at: Place, what: str, found: Recovered) -> None:
         path = self._path(at.segment)

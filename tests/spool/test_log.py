@@ -208,6 +208,18 @@ def test_a_segment_that_is_gone_lists_all_clusters_again(tmp_path: Path, gone: i
     log.close()
 
 
+def test_the_newest_segments_are_missed_if_a_plan_had_been_made_for_them(tmp_path: Path) -> None:
+    ends = [end.end for end in filled(tmp_path, 9, segment_bytes=100)]
+    for number in range(2, ends[-1].segment + 1):
+        (tmp_path / "spool" / f"{number:010d}.seg").unlink()
+    log = Log(tmp_path / "spool", tmp_path / "quarantine")
+    found = log.recover(START, ends[-1])
+    assert found.damaged == [f"{ends[-1].segment:010d}.seg: is gone; every cluster is listed again"]
+    assert (found.cursors, log.end > ends[-1]) == ({}, True)
+    assert bodies(log, START, ends[-1]) == [b"line 1\n", b"line 2\n"]
+    log.close()
+
+
 def test_retired_segments_are_not_missed(tmp_path: Path) -> None:
     ends = [end.end for end in filled(tmp_path, 9, segment_bytes=100)]
     log, _ = opened(tmp_path, since=ends[6], segment_bytes=100)
