@@ -441,7 +441,7 @@ def go_on(batches: Batches, root: Path, *, rules: Rules, scopes: Mapping[str, Se
 
 def _recovered(batches: Batches, spool: Log) -> Recovered:
     """Make the spool ready, and run the plan that a crash left without commit."""
-    recovered = spool.recover(batches.end, batches.streams)
+    recovered = spool.recover(batches.end, batches.planned, batches.streams)
     for sentence in recovered.damaged:
         log.error("spool damaged", found=sentence)
     batches.finish()

@@ -38,7 +38,7 @@ class History:
         self.log = Log(directory.spool, directory.quarantine, segment_bytes=segment_bytes)
         self.batches = Batches(directory, self.log.read, rules, snapshot_every=snapshot_every)
         self.batches.load()
-        self.recovered = self.log.recover(self.batches.end, self.batches.streams)
+        self.recovered = self.log.recover(self.batches.end, self.batches.planned, self.batches.streams)
         self.finished = self.batches.finish()
 
     def receive(self, *sections: Section, minute: int) -> None:

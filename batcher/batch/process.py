@@ -88,6 +88,12 @@ class Batches:
         known = self.state["contacts"].select("cluster_uid", "scope", "incarnation")
         return [Stream(uid, "events", scope, incarnation) for uid, scope, incarnation in known.iter_rows()]
 
+    @property
+    def planned(self) -> Place:
+        """Where the plan ends that has no commit; if there is none, where the next batch begins."""
+        plan = self._directory.plan_after(self.last.batch)
+        return Place(*plan.end) if plan else self.end
+
     def load(self) -> None:
         """Bring back the state of the last commit: the newest whole snapshot and the changes after it.
 

@@ -54,8 +54,10 @@ class Log:
         self._closed_bytes = 0
         self._cursors: dict[Stream, str] = {}
 
-    def recover(self, since: Place, known: Sequence[Stream] = ()) -> Recovered:
+    def recover(self, since: Place, planned: Place | None = None, known: Sequence[Stream] = ()) -> Recovered:
         """Scan from ``since`` (the end of the last committed batch) and make the log ready to append.
+
+        ``planned`` is where a plan without commit ends: what was there when it was made must be there still.
 
         Cuts a torn tail of the last segment. A damaged frame elsewhere loses the rest of its segment, and
         every cursor is given up, on disk too, so that all clusters are listed again. ``known`` are streams that
@@ -73,10 +75,12 @@ class Log:
             what = self._scan(Place(number, since.offset if number == since.segment else 0), found)
             cuts += [(found.end, what)] if what else []
             lost = lost or bool(what and number != segments[-1])
-        found.cursors |= {stream: UNLISTED for stream in known if not _has(found.cursors, stream)}
+        planned = planned or since
+        lost = self._misses_planned(planned, found) or lost
+        found.cursors |= dict.fromkeys(_missing(known, found.cursors), UNLISTED)
         if lost or cuts:
             # A plan may end behind the cut: what comes now must not be taken for what it was planned for.
-            found.end = Place(found.end.segment + 1, 0)
+            found.end = Place(max(found.end.segment, planned.segment) + 1, 0)
         self._end, self._cursors = found.end, found.cursors
         self._descriptor = self._open(self._end)
         if lost:
@@ -130,6 +134,13 @@ class Log:
         missing = sorted(set(range(first, max(segments, default=0))) - set(segments))
         found.damaged += [f"{self._path(n).name}: is gone; every cluster is listed again" for n in missing]
         return bool(missing)
+
+    def _misses_planned(self, planned: Place, found: Recovered) -> bool:
+        """The newest segments have no later one to tell that they are gone."""
+        if found.end >= planned or found.end.segment == planned.segment:  # else told where it is cut
+            return False
+        found.damaged.append(f"{self._path(planned.segment).name}: is gone; every cluster is listed again")
+        return True
 
     def _cut(self, at: Place, what: str, found: Recovered) -> None:
         path = self._path(at.segment)
@@ -242,13 +253,13 @@ def _note(found: Recovered, frame: Frame) -> None:
     _move_cursors(found.cursors, frame.sections)
 
 
-def _has(cursors: dict[Stream, str], stream: Stream) -> bool:
-    """Whether there is a cursor of this incarnation of the stream or a later one."""
-    first = msgspec.structs.replace(stream, incarnation=0)
-    return any(
-        msgspec.structs.replace(other, incarnation=0) == first and other.incarnation >= stream.incarnation
-        for other in cursors
-    )
+def _missing(known: Sequence[Stream], cursors: Mapping[Stream, str]) -> list[Stream]:
+    """Return the ``known`` streams of which ``cursors`` have neither this incarnation nor a later one."""
+    latest: dict[Stream, int] = {}
+    for stream in cursors:
+        first = msgspec.structs.replace(stream, incarnation=0)
+        latest[first] = max(stream.incarnation, latest.get(first, 0))
+    return [each for each in known if latest.get(msgspec.structs.replace(each, incarnation=0), -1) < each.incarnation]
 
 
 def _move_cursors(cursors: dict[Stream, str], sections: Sequence[Section]) -> None:

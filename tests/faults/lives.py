@@ -13,9 +13,10 @@ from batcher import disk
 from batcher.archive import Deliverer, check_owner, scan
 from batcher.batch import DataDirectory
 from batcher.errors import ArchiveError, BatcherError, Unavailable
+from batcher.pipeline import Rules
 from batcher.verify import verify
 from tests.faults.volume import Kind, Recorder, Step
-from tests.history import History
+from tests.history import RULES, History
 from tests.sections import STREAM, event, watched
 
 GROUPS = 7
@@ -52,8 +53,8 @@ class Unsynced(disk.System):
 class Life(History):
     """One process of a batcher; what it promises, it marks."""
 
-    def __init__(self, root: Path, directory: DataDirectory, recorder: Recorder | None = None) -> None:
-        super().__init__(directory, segment_bytes=SEGMENT_BYTES, snapshot_every=2)
+    def __init__(self, root: Path, directory: DataDirectory, recorder: Recorder | None, rules: Rules) -> None:
+        super().__init__(directory, segment_bytes=SEGMENT_BYTES, snapshot_every=2, rules=rules)
         self._recorder = recorder
         self.deliverer = Deliverer(root / "archive", directory.staged, directory.id)
         self.mark("committed", self.batches.last.batch)
@@ -104,7 +105,7 @@ def patiently(work: Callable[[], None]) -> None:
 
 
 @contextmanager
-def life(root: Path, system: disk.System | None = None) -> Iterator[Life]:
+def life(root: Path, system: disk.System | None = None, *, rules: Rules = RULES) -> Iterator[Life]:
     """Begin a life in ``root`` as :func:`batcher.service.opened` does."""
     recorder = system if isinstance(system, Recorder) else None
     directory = DataDirectory(root / "data")
@@ -112,7 +113,7 @@ def life(root: Path, system: disk.System | None = None) -> Iterator[Life]:
         check_owner(root / "archive", directory.id)
         with disk.trusted("recovering"):
             directory.write_archive(root / "archive")
-            alive = Life(root, directory, recorder)
+            alive = Life(root, directory, recorder, rules)
         try:
             yield alive
         finally:

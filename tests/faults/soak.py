@@ -192,7 +192,8 @@ def compare(
     directory: DataDirectory, ledger: dict[str, Any], told: dict[str, int], on_disk: set[Revision], kills: int
 ) -> Report:
     """Hold the archive, the last commit and the workspaces against the ledger."""
-    rows: list[Revision] = scan(directory.archive, "occurrences").select("cluster_uid", "uid", "resource_version").collect().rows()
+    occurrences = scan(directory.archive, "occurrences")
+    rows: list[Revision] = occurrences.select("cluster_uid", "uid", "resource_version").collect().rows()
     archived = set(rows)
     happened: dict[Revision, Name] = {(c, uid, version): Name(*name) for c, uid, version, name in ledger["revisions"]}
     last = {name: revision for revision, name in happened.items()}

@@ -110,12 +110,11 @@ def test_a_disk_that_is_read_only_for_a_while_stops_what_writes_and_nothing_else
 def test_a_start_on_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
     root = tmp_path / "volume"
     root.mkdir()
-    with life(root) as h:
+    recorder = Recorder(root)
+    with life(root, recorder) as h:
         h.live(1, 2)
-    with (
-        pytest.raises(BatcherError, match="Read-only file system") as caught,
-        life(root, Recorder(root, read_only=True)),
-    ):
+    recorder.read_only = True
+    with pytest.raises(BatcherError, match="Read-only file system") as caught, life(root, recorder):
         pass
     assert "\n" not in str(caught.value)
     assert finish(root, Promised(received=2, committed=2)) == ""

@@ -6,12 +6,15 @@ Which steps are tried follows from ``SEED`` (default 1); ``make soak`` tries all
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from batcher import disk
+from batcher.spool.log import Log
+from batcher.spool.position import START
 from tests.faults.lives import GROUPS, Promised, finish, life
 from tests.faults.volume import Killed, Kind, Luck, Recorder, Step, after_power_cut, write_out
 
@@ -59,43 +62,47 @@ Mutant = Callable[[Step], Step | None]
 """What the code would do instead of a step; None: nothing."""
 
 
-def cuts(steps: list[Step], mutant: Mutant | None = None) -> Iterator[Cut]:
-    """Yield every power cut with each luck; with a mutant, those which that makes a difference to."""
+Moment = tuple[Luck, int]
+"""After how many steps power fails, and what survives."""
+
+
+def worst_first(steps: list[Step]) -> list[Moment]:
+    """Every moment: those first from which least survives, and of those the late ones, when most was promised."""
+    lucks = (Luck.REMOVALS, Luck.NOTHING, Luck.NAMES, Luck.RANDOM, Luck.EVERYTHING)
+    return list(itertools.product(lucks, reversed(range(len(steps) + 1))))
+
+
+def cuts(steps: list[Step], moments: Iterable[Moment], mutant: Mutant | None = None) -> Iterator[Cut]:
+    """Yield the different power cuts of ``moments``; with a mutant, those which that makes a difference to."""
     changed = [mutant(step) if mutant else step for step in steps]
-    for after, luck in itertools.product(range(len(steps) + 1), Luck):
+    seen = set()
+    for luck, after in moments:
         found = after_power_cut([step for step in changed[:after] if step], luck, seed=SEED + after)
-        if mutant is None or found != after_power_cut(steps[:after], luck, seed=SEED + after):
-            last = steps[after - 1] if after else None
-            story = f"{luck} survives step {after} ({last.kind} {last.path} {last.name})" if last else "at once"
-            yield Cut(tuple(sorted(found.items())), Promised.by(steps[:after]), story)
-
-
-def different(found: Iterator[Cut]) -> list[Cut]:
-    """Return ``found`` without repetitions."""
-    return list({(cut.found, cut.promised): cut for cut in found}.values())
+        if mutant and found == after_power_cut(steps[:after], luck, seed=SEED + after):
+            continue
+        last = steps[after - 1] if after else None
+        story = f"{luck} survives step {after} ({last.kind} {last.path} {last.name})" if last else "at once"
+        cut = Cut(tuple(sorted(found.items())), Promised.by(steps[:after]), story)
+        if cut[:2] not in seen:
+            seen.add(cut[:2])
+            yield cut
 
 
 def test_whenever_power_fails_nothing_durable_is_lost_and_nothing_doubled(steps: list[Step], tmp_path: Path) -> None:
-    chosen = random.Random(SEED).sample(different(cuts(steps)), TRIED)  # noqa: S311  a sample, not a secret
+    moments = random.Random(SEED).sample(worst_first(steps), 5 * TRIED)  # noqa: S311  a sample, not a secret
+    chosen = itertools.islice(cuts(steps, moments), TRIED)
     assert [said for cut in chosen if (said := cut.answer(tmp_path))] == []
 
 
 @pytest.mark.slow
 def test_no_power_cut_at_all_loses_or_doubles_anything(steps: list[Step], tmp_path: Path) -> None:
-    assert [said for cut in different(cuts(steps)) if (said := cut.answer(tmp_path))] == []
+    assert [said for cut in cuts(steps, worst_first(steps)) if (said := cut.answer(tmp_path))] == []
 
 
-def marks(steps: list[Step]) -> Iterator[int]:
-    """Yield where something was promised: what is lost there is lost for good."""
-    return (number for number, step in enumerate(steps, 1) if step.kind is Kind.MARK)
-
-
-def cuts_of_a_second_life(steps: list[Step], mutant: Mutant | None = None) -> Iterator[Cut]:
-    """Yield the power cuts at each promise, of which nothing unsynced survives."""
-    for after in [*marks(steps), len(steps)]:
-        done = [(mutant(step) if mutant else step) for step in steps[:after]]
-        found = after_power_cut([step for step in done if step], Luck.NOTHING)
-        yield Cut(tuple(sorted(found.items())), Promised.by(steps[:after]), f"a second life, step {after}")
+def promises(steps: list[Step]) -> list[Moment]:
+    """Where something was promised, and the end, of which nothing unsynced survives: what is lost is lost for good."""
+    marks = [number for number, step in enumerate(steps, 1) if step.kind is Kind.MARK]
+    return [(Luck.NOTHING, after) for after in [*marks, len(steps)]]
 
 
 def syncs(steps: list[Step], by: str = "") -> list[int]:
@@ -104,15 +111,15 @@ def syncs(steps: list[Step], by: str = "") -> list[int]:
 
 def test_power_may_fail_after_a_kill_too(steps: list[Step], tmp_path: Path) -> None:
     for number in random.Random(SEED).sample(syncs(steps), 1):  # noqa: S311  as above
-        found = different(cuts_of_a_second_life(recorded(tmp_path / str(number), dies_at=number)))
-        assert [said for cut in found if (said := cut.answer(tmp_path))] == [], steps[number]
+        lived = recorded(tmp_path / str(number), dies_at=number)
+        assert [said for cut in cuts(lived, promises(lived)) if (said := cut.answer(tmp_path))] == [], steps[number]
 
 
 @pytest.mark.slow
 def test_power_may_fail_after_a_kill_anywhere(steps: list[Step], tmp_path: Path) -> None:
     for number in syncs(steps):
-        found = different(cuts_of_a_second_life(recorded(tmp_path / str(number), dies_at=number)))
-        assert [said for cut in found if (said := cut.answer(tmp_path))] == [], steps[number]
+        lived = recorded(tmp_path / str(number), dies_at=number)
+        assert [said for cut in cuts(lived, promises(lived)) if (said := cut.answer(tmp_path))] == [], steps[number]
 
 
 def without(by: str, *, file: bool | None = None, depth: int | None = None) -> Mutant:
@@ -148,9 +155,7 @@ ONE_FAULT = {
 
 @pytest.mark.parametrize("mutant", ONE_FAULT.values(), ids=ONE_FAULT)
 def test_without_it_some_power_cut_breaks_a_promise(mutant: Mutant, steps: list[Step], tmp_path: Path) -> None:
-    found = different(cuts(steps, mutant))
-    random.Random(SEED).shuffle(found)  # noqa: S311  the first that shows it will do
-    assert any(cut.answer(tmp_path) for cut in found)
+    assert any(cut.answer(tmp_path) for cut in cuts(steps, worst_first(steps), mutant))
 
 
 AFTER_A_KILL = {
@@ -170,8 +175,35 @@ def test_without_it_a_power_cut_after_a_kill_breaks_a_promise(
     killed_before: str, mutant: Mutant, steps: list[Step], tmp_path: Path
 ) -> None:
     lives = (recorded(tmp_path / str(number), dies_at=number) for number in syncs(steps, killed_before))
-    found = (cut for steps in lives for cut in different(cuts_of_a_second_life(steps, mutant)))
+    found = (cut for lived in lives for cut in cuts(lived, promises(lived), mutant))
     assert any(cut.answer(tmp_path) for cut in found)
+
+
+def torn_and_recovered(root: Path, mutant: Mutant | None) -> list[str]:
+    """Tear the last segment, let a life cut it, let power fail, and return what the life after that finds."""
+    root.mkdir()
+    recorder = Recorder(root)
+    with life(root, recorder) as h:
+        h.group(1)
+    with disk.using(recorder):
+        descriptor = disk.open_to_append(root / "data" / "spool" / "0000000001.seg")
+        disk.write_all(descriptor, b"half a frame")
+        disk.sync_data(descriptor)
+        disk.close(descriptor)
+    with life(root, recorder) as h:
+        h.group(2)
+    done = [(mutant(step) if mutant else step) for step in recorder.steps]
+    found = root.with_name("found")
+    write_out(after_power_cut([step for step in done if step], Luck.NOTHING), found)
+    return Log(found / "data" / "spool", found / "data" / "quarantine").recover(START).damaged
+
+
+def test_a_torn_tail_is_cut_for_good(tmp_path: Path) -> None:
+    assert torn_and_recovered(tmp_path / "torn", None) == []
+
+
+def test_without_the_fsync_of_a_cut_segment_the_damage_comes_back(tmp_path: Path) -> None:
+    assert "12 bytes moved to" in torn_and_recovered(tmp_path / "torn", without("cut_file <"))[0]
 
 
 def test_every_sync_is_one_that_is_missed(steps: list[Step]) -> None:

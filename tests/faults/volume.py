@@ -177,19 +177,32 @@ class Recorder(disk.System):
         self.steps.append(Step(kind, self._nodes[own], own, **more))  # type: ignore[arg-type]  # as Step has them
 
     def notice_others(self) -> None:
-        """Note what came without us, and unsynced: deltalake writes as it likes."""
-        for path in sorted(self.root.rglob("*")):
-            own = path.relative_to(self.root)
-            if own.name in {"lock", "status.json"}:
-                continue
-            if own not in self._nodes:
-                number, is_directory = self._nodes[own.parent], path.is_dir()
-                link = Step(Kind.LINK, number, own.parent, own.name, self._next, directory=is_directory, by=FOREIGN)
-                self._make(own, directory=is_directory)
-                self.steps.append(link)
-                if not is_directory:
-                    self._contents[own] = path.read_bytes()
-                    self.steps.append(Step(Kind.WRITE, self._nodes[own], own, data=self._contents[own], by=FOREIGN))
+        """Note what came into the archive without us, and unsynced: deltalake writes as it likes."""
+        self._notice(Path("archive"))
+        for table in _names(self.root, Path("archive")):
+            self._notice(table)
+            for log in _names(self.root, table / "_delta_log"):
+                self._notice(log.parent)
+                self._notice(log)
+
+    def _notice(self, own: Path) -> None:
+        path = self.root / own
+        if own in self._nodes or not path.exists():
+            return
+        link = Step(Kind.LINK, self._nodes[own.parent], own.parent, own.name, self._next, directory=path.is_dir())
+        self.steps.append(link._replace(by=FOREIGN))
+        self._make(own, directory=path.is_dir())
+        if path.is_file():
+            self._contents[own] = path.read_bytes()
+            self.steps.append(Step(Kind.WRITE, self._nodes[own], own, data=self._contents[own], by=FOREIGN))
+
+
+def _names(root: Path, own: Path) -> list[Path]:
+    """Return what is in a directory, if it is one."""
+    try:
+        return [own / name for name in sorted(path.name for path in (root / own).iterdir())]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _callers() -> str:

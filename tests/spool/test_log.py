@@ -184,7 +184,7 @@ def test_a_stream_that_only_batches_know_must_be_listed_and_keeps_its_incarnatio
     if lost:
         (tmp_path / "spool" / "0000000001.seg").unlink()
     log = Log(tmp_path / "spool", tmp_path / "quarantine")
-    assert log.recover(since, [QUIET_ANEW]).cursors == ({} if lost else {STREAM: "3"}) | {QUIET_ANEW: UNLISTED}
+    assert log.recover(since, known=[QUIET_ANEW]).cursors == ({} if lost else {STREAM: "3"}) | {QUIET_ANEW: UNLISTED}
     log.append([lines(b"after", cursor="9")])
     assert log.cursors == {STREAM: "9", QUIET_ANEW: UNLISTED}
     log.close()
@@ -197,7 +197,7 @@ def test_the_later_incarnation_of_the_spool_and_of_the_batches_holds(
     log, _ = opened(tmp_path)
     end = log.append([lines(b"quiet", stream=QUIET_ANEW, cursor="9")]).end
     log.close()
-    found = log.recover(end, [Stream("uid-eu", "events", "", known)]).cursors
+    found = log.recover(end, known=[Stream("uid-eu", "events", "", known)]).cursors
     assert found == {Stream("uid-eu", "events", "", incarnation): cursor for incarnation, cursor in expected.items()}
     log.close()
 
@@ -245,6 +245,18 @@ def test_a_segment_that_is_gone_lists_all_clusters_again(tmp_path: Path, gone: i
     log, found = opened(tmp_path, segment_bytes=100)
     assert found.damaged == [f"{gone:010d}.seg: is gone; every cluster is listed again"]
     assert (found.cursors, bodies(log)[-1]) == ({STREAM: UNLISTED}, b"line 9\n")
+    log.close()
+
+
+def test_the_newest_segments_are_missed_if_a_plan_had_been_made_for_them(tmp_path: Path) -> None:
+    ends = [end.end for end in filled(tmp_path, 9, segment_bytes=100)]
+    for number in range(2, ends[-1].segment + 1):
+        (tmp_path / "spool" / f"{number:010d}.seg").unlink()
+    log = Log(tmp_path / "spool", tmp_path / "quarantine")
+    found = log.recover(START, ends[-1])
+    assert found.damaged == [f"{ends[-1].segment:010d}.seg: is gone; every cluster is listed again"]
+    assert (found.cursors, log.end > ends[-1]) == ({STREAM: UNLISTED}, True)
+    assert bodies(log, START, ends[-1]) == [b"line 1\n", b"line 2\n"]
     log.close()
 
 
