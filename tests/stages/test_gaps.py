@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,9 +45,9 @@ def test_one_cluster_speaking_does_not_cover_another_that_is_silent() -> None:
     assert gaps(contacts(0, cluster="eu"), heard) == [("eu", 0, 150)]
 
 
-def test_the_newest_contact_tells_the_incarnation() -> None:
-    heard = pl.concat([contacts(*minutes).with_columns(incarnation=pl.lit(number, pl.Int64))
-                       for number, minutes in ((0, (1, 2)), (2, (2, 3)), (1, (2,)))])  # fmt: skip
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_of_contacts_of_one_moment_the_latest_incarnation_is_kept(order: tuple[int, ...]) -> None:
+    heard = pl.concat([contacts(1, 2).with_columns(incarnation=pl.lit(number, pl.Int64)) for number in order])
     assert last_contacts(heard).collect()["incarnation"].to_list() == [2]
 
 
