@@ -185,6 +185,14 @@ def test_the_identities_of_a_cluster_that_nobody_hears_of_for_a_month_are_taken_
     assert story.state["seen"].is_empty()
 
 
+def test_nothing_of_a_cluster_that_is_out_of_reach_is_forgotten_while_others_are_listened_to() -> None:
+    story, elsewhere = Story(), Stream("uid-eu", "events")
+    story.batch(watched(event("a", 1)), minute=0)
+    for minute in range(0, 301, 5):
+        story.batch(watched(stream=elsewhere), minute=minute)
+    assert len(story.state["seen"]) == 1
+
+
 def test_each_cluster_forgets_by_its_own_ttl() -> None:
     rules = replace(RULES, event_ttl=timedelta(hours=3), event_ttls={"us-west1": timedelta(minutes=10)})
     for name, left in (("us-west1", 0), ("eu", 1)):
