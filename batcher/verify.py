@@ -113,7 +113,12 @@ def _verdict(batches: pl.DataFrame, occurrences: pl.LazyFrame, verdict: str) -> 
 
 def _once(occurrences: pl.LazyFrame) -> Check:
     twice = (
-        occurrences.group_by(REVISION).agg(pl.len(), pl.min("batch")).filter(pl.col("len") > 1).sort("batch").collect()
+        occurrences.with_columns(pl.col("incarnation").fill_null(0))
+        .group_by(REVISION)
+        .agg(pl.len(), pl.min("batch"))
+        .filter(pl.col("len") > 1)
+        .sort("batch")
+        .collect()
     )
     detail = f"batch {twice['batch'].to_list()[0]}: {len(twice)} revisions are there twice" if len(twice) else ""
     return Check("each revision once", not detail, detail)
