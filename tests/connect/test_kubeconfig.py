@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -147,6 +148,23 @@ def test_a_garbled_token_file_is_still_a_header(tmp_path: Path, content: bytes, 
 def test_a_certificate_authority_that_is_none_is_an_error_of_the_world() -> None:
     with pytest.raises(OSError, match="no start line"):
         Access("https://127.0.0.1", ca_data="garbage").tls()
+
+
+@pytest.mark.parametrize("given", ["file", "data"])
+def test_a_cluster_with_an_authority_of_its_own_is_not_vouched_for_by_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    own, system = trustme.CA(organization_name="own"), trustme.CA(organization_name="system")
+    own.cert_pem.write_to_path(tmp_path / "own.crt")
+    system.cert_pem.write_to_path(tmp_path / "system.crt")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.crt"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    ca: dict[str, Any] = (
+        {"ca_file": tmp_path / "own.crt"} if given == "file" else {"ca_data": own.cert_pem.bytes().decode()}
+    )
+    context = Access("https://127.0.0.1", **ca).tls()
+    assert isinstance(context, ssl.SSLContext)
+    assert ["own" in str(certificate["issuer"]) for certificate in context.get_ca_certs()] == [True]
 
 
 def test_secrets_show_in_no_repr(tmp_path: Path) -> None:
