@@ -113,6 +113,16 @@ def test_after_a_failure_of_unknown_outcome_the_archive_is_asked_what_it_has(tmp
     assert delivered(tmp_path / "archive") == TWO_BATCHES
 
 
+def test_a_version_that_a_power_cut_tore_is_delivered_again(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h, 1, 2)
+        deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)
+        newest = max((tmp_path / "archive" / "occurrences" / "_delta_log").glob("*.json"))
+        newest.write_bytes(newest.read_bytes()[:-10])
+        assert deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)["occurrences"] == 2
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
 def test_an_archive_that_is_away_costs_nothing_and_gets_everything_later(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         play(h, 1)

@@ -79,6 +79,20 @@ def test_no_space_while_running_ends_no_process(steps: list[Step], tmp_path: Pat
         assert finish(root, Promised(received=GROUPS, committed=4)) == "", steps[number]
 
 
+def test_a_snapshot_that_the_disk_refuses_is_made_after_the_next_batch(steps: list[Step], tmp_path: Path) -> None:
+    first = next(n for n, step in enumerate(steps) if step.kind is Kind.LINK and step.path.name == "snapshots")
+    root = tmp_path / "volume"
+    root.mkdir()
+    with life(root, Recorder(root, refused={first: errno.ENOSPC})) as h:
+        for n in range(1, 7):
+            h.group(n)
+            if n % 2 == 0:
+                h.run_batch(n)
+                h.deliver()
+        assert h.batches.last.batch == 3
+        assert [path.name for path in (root / "data" / "snapshots").iterdir()] == ["000000000003"]
+
+
 def test_a_failed_sync_of_the_data_directory_ends_the_process(steps: list[Step], tmp_path: Path) -> None:
     for number in some([n for n in of(steps, Kind.SYNC) if steps[n].path.parts[:1] == ("data",)], 4):
         root = tmp_path / str(number)
