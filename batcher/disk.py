@@ -173,15 +173,18 @@ def sync_directory(path: Path) -> None:
         _sync(descriptor)
 
 
-def sync_names(path: Path) -> None:
-    """Make all names below ``path`` durable, and its own.
+def settle(path: Path) -> None:
+    """Make all names below ``path`` durable, and its own; remove the temporary files of whoever was killed.
 
     A process that was killed may have left names that were not synced yet: whoever builds on them, and is then
     cut off from power, would stand on nothing.
     """
     with contextlib.suppress(PermissionError):  # then it was not made by us
         sync_directory(path.parent)
-    for directory, _, _ in os.walk(path):
+    for directory, _, files in os.walk(path):
+        for name in files:
+            if name.endswith(_TEMPORARY):
+                remove(Path(directory, name))
         sync_directory(Path(directory))
 
 

@@ -207,9 +207,11 @@ class Service:
                 return await self._commit(self._unfinished)
             cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
             outcomes = [_record(outcome) for outcome in self._publisher.take_outcomes()]
-            if not (cut.lines or outcomes or self._something_closes(cut.now)):
+            stuck = self._writer.full and not self._batches.undelivered
+            if not (cut.lines or outcomes or stuck or self._something_closes(cut.now)):
                 return False
-            return await self._commit(Work(cut.end, cut.now, outcomes)) and cut.lines >= self._settings.batch.max_rows
+            work = Work(cut.end, cut.now, outcomes, snapshot=stuck)
+            return await self._commit(work) and cut.lines >= self._settings.batch.max_rows
 
     async def _commit(self, work: Work) -> bool:
         """Run a batch; say whether the disk took it. If not, it is the next one's again: its outcomes are in it."""

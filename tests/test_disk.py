@@ -81,3 +81,11 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("a longer text than a process id\n")
     with disk.lock(tmp_path / "lock"):
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "data" / "batches").mkdir(parents=True)
+    for name in ("data/plan.json", "data/plan.json.tmp", "data/batches/changes.tmp"):
+        (tmp_path / name).write_bytes(b"")
+    disk.settle(tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == ["plan.json"]

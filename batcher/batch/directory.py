@@ -69,7 +69,7 @@ class DataDirectory:
                 if not (self.root / "format").exists():
                     disk.write_file(self.root / "id", f"{secrets.token_hex(8)}\n".encode("ascii"))
                     disk.write_file(self.root / "format", f"{FORMAT}\n".encode("ascii"))
-                disk.sync_names(self.root)
+                disk.settle(self.root)
             self.check()
             yield
 

@@ -54,6 +54,8 @@ class Work(NamedTuple):
     end: Place
     now: int
     outcomes: list[OutcomeRecord]
+    snapshot: bool = False
+    """Whether to write a snapshot, however young the last is: the spool waits for two to be retired."""
 
 
 class Batches:
@@ -116,7 +118,7 @@ class Batches:
         Raises :class:`Unavailable` when the disk takes nothing now: call it with the same work again.
         """
         with disk.trusted(f"writing batch {self.last.batch + 1}"):
-            return self._run(self._plan(work))
+            return self._run(self._plan(work), snapshot=work.snapshot)
 
     def begin(self, before: Commit, result: Result, *, now: int) -> Commit:
         """Commit ``result`` as the first batch of a new directory that goes on ``before``, a lost one's last.
@@ -145,20 +147,20 @@ class Batches:
         self._directory.write_plan(plan)
         return plan
 
-    def _run(self, plan: Plan) -> Commit:
+    def _run(self, plan: Plan, *, snapshot: bool = False) -> Commit:
         rules = msgspec.json.decode(self._directory.read_rules(plan.config), type=Rules)
         decoded = decode(self._read(Place(*plan.start), Place(*plan.end)))
         now = from_micros(plan.now)
         result = run(decoded, _outcomes(plan.outcomes), self.state, batch=plan.batch, now=now, rules=rules)
-        return self._commit(plan, result)
+        return self._commit(plan, result, snapshot=snapshot)
 
-    def _commit(self, plan: Plan, result: Result) -> Commit:
+    def _commit(self, plan: Plan, result: Result, *, snapshot: bool = False) -> Commit:
         commit = self._stage(plan, result)
         self._directory.write_commit(commit)
         self.state = advance(self.state, result.changes)
         self.last = commit
         self.undelivered += _archived(commit)
-        self._maybe_snapshot()
+        self._maybe_snapshot(asked=snapshot)
         return commit
 
     def _stage(self, plan: Plan, result: Result) -> Commit:
@@ -179,10 +181,10 @@ class Batches:
             first=self.last.first,
         )
 
-    def _maybe_snapshot(self) -> None:
-        """Every so many batches, and with every segment: a spool at its bound must not wait for batches to come."""
+    def _maybe_snapshot(self, *, asked: bool) -> None:
+        """Every so many batches, with every segment, and when asked."""
         many = self.last.batch - self._snapshotted.batch >= self._snapshot_every
-        if many or self.last.end[0] > self._snapshotted.end[0]:
+        if asked or many or self.last.end[0] > self._snapshotted.end[0]:
             with contextlib.suppress(Unavailable), disk.trusted("writing a snapshot"):  # else after the next batch
                 self._directory.write_snapshot(Snapshot(self.last, self.state))
                 self._snapshotted = self.last

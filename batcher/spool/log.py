@@ -232,6 +232,11 @@ class Log:
         """Bytes of all segments."""
         return self._closed_bytes + self._end.offset
 
+    @property
+    def can_shrink(self) -> bool:
+        """Whether there is a segment that can be retired one day: another than the one that is written."""
+        return self._closed_bytes > 0
+
     def retire(self, before: Place) -> None:
         """Delete the segments that lie wholly before ``before``."""
         for number in self._segments():

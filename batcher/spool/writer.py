@@ -119,7 +119,7 @@ class SpoolWriter:
     async def _write(self, group: list[Section]) -> FrameEnd:
         while True:
             try:
-                if self._log.size > self._max_bytes:
+                if self.full:
                     message = (
                         f"spool: full at {self._max_bytes} bytes (spool.maxBytes); reading stops until batches catch up"
                     )
@@ -131,6 +131,14 @@ class SpoolWriter:
             else:
                 self.trouble = ""
                 return end
+
+    @property
+    def full(self) -> bool:
+        """Whether the spool is at its bound, and would be smaller if batches, archive and snapshots let it.
+
+        A single segment above the bound never would: it is closed by what is appended.
+        """
+        return self._log.size > self._max_bytes and self._log.can_shrink
 
     async def _done(self, group: list[Section], end: FrameEnd) -> None:
         async with self._changed:

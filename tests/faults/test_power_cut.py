@@ -159,7 +159,7 @@ def test_without_it_some_power_cut_breaks_a_promise(mutant: Mutant, steps: list[
 
 
 AFTER_A_KILL = {
-    "the fsync of all names at the start": ("write_file < DataDirectory.write_commit", without("sync_names <")),
+    "the fsync of all names at the start": ("write_file < DataDirectory.write_commit", without("settle <")),
     "the fsync of the last segment at the start": ("sync_data <", without("sync_file < Log.recover")),
     "the fsync of a table that is opened": (
         "sync_file < sync < Deliverer._deliver",

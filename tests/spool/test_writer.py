@@ -21,10 +21,10 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 class FlakyLog(Log):
     """Takes nothing while it has ``failures``: each append raises the next."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
         for name in ("spool", "quarantine"):
             (folder / name).mkdir()
-        super().__init__(folder / "spool", folder / "quarantine")
+        super().__init__(folder / "spool", folder / "quarantine", segment_bytes=segment_bytes)
         self.failures: list[Exception] = []
         self.tried_at: list[float] = []
         self.loop = asyncio.get_running_loop()
@@ -41,7 +41,7 @@ class Spool:
 
     def __init__(self, folder: Path, max_bytes: int = 1 << 30) -> None:
         self.now = NOON
-        self.log = FlakyLog(folder)
+        self.log = FlakyLog(folder, segment_bytes=max_bytes)
         self.writer = SpoolWriter(self.log, self.log.recover(START), now=lambda: self.now, max_bytes=max_bytes)
 
     def frames(self) -> list[list[Section]]:
@@ -132,13 +132,14 @@ async def test_a_disk_that_takes_nothing_is_tried_every_second_and_nothing_is_lo
 async def test_a_spool_at_its_bound_takes_nothing_until_segments_are_retired(tmp_path: Path) -> None:
     async with running(tmp_path, max_bytes=10) as spool:
         await spool.write(b"fits, because nothing was there before")
+        await spool.write(b"fits, because a segment that is written could never be retired")
         await spool.writer.append(lines(b"next"))
         await asyncio.sleep(5)
-        assert len(spool.frames()) == 1
+        assert len(spool.frames()) == 2
         assert spool.writer.trouble.startswith("spool: full at 10 bytes (spool.maxBytes)")
         spool.writer._max_bytes = 1000
         await spool.writer.durable()
-        assert len(spool.frames()) == 2
+        assert len(spool.frames()) == 3
 
 
 async def fate(writer: SpoolWriter) -> list[str]:
