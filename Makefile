@@ -14,10 +14,11 @@ ARGS ?=
 PYTEST_ARGS ?=
 WORKERS ?=
 KILLS ?= 20
+SOAK_SECONDS ?= 600
 PYTEST := $(BIN)/pytest -rs $(if $(WORKERS),-n $(WORKERS))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export KILLS
+export KILLS SOAK_SECONDS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format types imports check kcp soak bench bench-quick requirements clean
@@ -67,10 +68,10 @@ check: lint types imports test ## All of the above that can fail
 kcp: $(READY) ## Run the tests against a real kcp (BATCHER_KCP_KUBECONFIG names its kubeconfig)
 	$(PYTEST) -m kcp $(PYTEST_ARGS)
 
-soak: $(READY) ## Run the tests that take minutes to hours (KILLS=1000)
+soak: $(READY) ## Run the tests that take minutes to hours (KILLS=1000, SOAK_SECONDS=36000)
 	$(PYTEST) -m "slow or soak" --timeout=0 $(PYTEST_ARGS)
 
-bench: $(READY) ## Measure (median of five; ARGS="--help")
+bench: $(READY) ## Measure (median of five; ARGS="watching idle" for some, ARGS="--help")
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: $(READY) ## Measure roughly, in a minute

@@ -1,7 +1,8 @@
 """10,000 idle watches in one process: memory, descriptors, and how spread their reconnects are.
 
 Protects the decision for one task and one small session a cluster instead of a thread or a process, and the
-random ``timeoutSeconds``: watches that began together must not come back together for ever.
+random ``timeoutSeconds``: watches that began together must not come back together for ever. Each watch has a
+session and a connection of its own, as clusters have; their server is one, in another process.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from batcher import clock
 from batcher.connect import Access, Connection, read_kubeconfig
 from batcher.spool import Section
 from batcher.watch import ClusterSpec, Fleet
-from benchmarks.measure import Figure, resident_bytes
-from benchmarks.serving import CLUSTER, serving
+from benchmarks.measure import Figure, alone, figure, resident_bytes
+from benchmarks.serving import AUTHORITY, CLUSTER, Served, serving
 
-MINUTES = 6
+MINUTES = 6.0
 """Longer than the longest ``timeoutSeconds`` (290 s): each watch comes back at least once."""
+TLS_COUNT = 1_000
+MIB = 2**20
 
 
 @dataclass
@@ -39,6 +42,18 @@ class Idle:
     connected_seconds: float = 0.0
     watches: Counter[int] = field(default_factory=Counter)
     """How many watches were asked for in each second."""
+    timeouts: Counter[int] = field(default_factory=Counter)
+    """How many first watches asked to be ended after so many seconds."""
+
+    @property
+    def bytes_a_watch(self) -> float:
+        """Return what each watch added."""
+        return (self.bytes_after - self.bytes_before) / self.timeouts.total()
+
+    @property
+    def due_at_once(self) -> int:
+        """The most watches that would come back in one second if all had begun in the same."""
+        return max(self.timeouts.values())
 
     @property
     def busiest(self) -> int:
@@ -77,22 +92,23 @@ class _Nowhere:
         """Return at once."""
 
 
-def figures(*, count: int, minutes: float = MINUTES) -> Iterator[Figure]:
-    """Yield memory a watch and in all, and the spread, of ``count`` idle watches."""
-    seen = measure(count, minutes)
-    mib = 2**20
-    for name, value, unit in (
-        (f"{count:,} idle watches: resident memory of the process", seen.bytes_after / mib, "MiB"),
-        ("of that, a watch", (seen.bytes_after - seen.bytes_before) / count / 1024, "KiB"),
-        ("descriptors", seen.descriptors, "files"),
-        ("until all are connected", seen.connected_seconds, "s"),
-        ("reconnects in the busiest second", seen.busiest, f"of {seen.reconnects:,}"),
-    ):
-        yield Figure(name, unit, value, value, value)
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Yield memory in all and a watch, descriptors, and how spread the watches are; then what TLS adds."""
+    count, minutes = (1_000, 0.0) if quick else (10_000, MINUTES)
+    seen = alone(measure, count, minutes=minutes)
+    yield figure(f"{count:,} idle watches: resident", "MiB", [seen.bytes_after / MIB])
+    yield figure("of that, a watch", "KiB", [seen.bytes_a_watch / 1024])
+    yield figure("descriptors", "files", [seen.descriptors])
+    yield figure("until all are connected", "s", [seen.connected_seconds])
+    yield figure("due in the busiest second, had all begun at once", f"of {count:,}", [seen.due_at_once])
+    if seen.reconnects:
+        yield figure("reconnects in the busiest second", f"of {seen.reconnects:,}", [seen.busiest])
+    encrypted = alone(measure, TLS_COUNT, minutes=0.0, tls=True)
+    yield figure(f"{TLS_COUNT:,} idle watches over TLS: a watch", "KiB", [encrypted.bytes_a_watch / 1024])
 
 
-def measure(count: int, minutes: float) -> Idle:
-    """Open ``count`` watches to a server in another process and look at them for ``minutes``.
+def measure(count: int, *, minutes: float, tls: bool = False) -> Idle:
+    """Open ``count`` watches to a server in another process, and look at them for ``minutes`` once all are open.
 
     Raises OSError when the machine does not give a process so many descriptors.
     """
@@ -102,11 +118,18 @@ def measure(count: int, minutes: float) -> Idle:
         message = f"{count} watches need {wanted} descriptors, and the hard limit is {hard}: raise it (ulimit -Hn)"
         raise OSError(message)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else hard, hard))
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "kubeconfig", 0) as kubeconfig:
-        return asyncio.run(_watch(kubeconfig, count, minutes))
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), Served(tls=tls)) as kubeconfig:
+        return asyncio.run(_watch(_access(kubeconfig), count, minutes))
 
 
-async def _watch(kubeconfig: Path, count: int, minutes: float) -> Idle:
+def _access(kubeconfig: Path) -> Access:
+    """Return how to reach the server, read once: 10,000 readings of one file are not what is measured."""
+    access, authority = read_kubeconfig(kubeconfig, CLUSTER), kubeconfig.with_name(AUTHORITY)
+    ca_data = authority.read_text(encoding="ascii") if authority.exists() else None
+    return replace(access, source=None, ca_data=ca_data)
+
+
+async def _watch(access: Access, count: int, minutes: float) -> Idle:
     seen = Idle(bytes_before=resident_bytes())
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -114,8 +137,9 @@ async def _watch(kubeconfig: Path, count: int, minutes: float) -> Idle:
     def asked(params: Mapping[str, str]) -> None:
         if "watch" in params:
             seen.watches[int(loop.time() - began)] += 1
+            if seen.watches.total() <= count:
+                seen.timeouts[int(params["timeoutSeconds"])] += 1
 
-    access = read_kubeconfig(kubeconfig, CLUSTER)  # once: 10,000 readings of one file are not what is measured
     specs = [ClusterSpec(f"c{n}", _Counted(f"c{n}", access, asked)) for n in range(count)]
     fleet = Fleet(specs, sink=_Nowhere(), cursors=dict, now=clock.now, rng=random.Random(1))
     async with asyncio.TaskGroup() as group:

@@ -1,11 +1,16 @@
-"""CPU seconds of a piece of work: median of several runs, with the spread, because machines are noisy."""
+"""What is measured, and how: CPU seconds, memory; medians with their spread, because machines are noisy."""
 
+import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Figure(NamedTuple):
@@ -19,7 +24,32 @@ class Figure(NamedTuple):
 
     def row(self) -> str:
         """Return the row in Markdown."""
-        return f"| {self.name} | {self.median:,.1f} | {self.least:,.1f} | {self.most:,.1f} | {self.unit} |"
+        numbers = " | ".join(_shown(value) for value in (self.median, self.least, self.most))
+        return f"| {self.name} | {numbers} | {self.unit} |"
+
+
+def _shown(value: float) -> str:
+    """Three digits that count, or a whole number."""
+    size = abs(value)
+    return f"{value:,.2f}" if size < 10 else f"{value:,.1f}" if size < 100 else f"{value:,.0f}"
+
+
+def figure(name: str, unit: str, values: Sequence[float]) -> Figure:
+    """Return the median of ``values`` and their spread."""
+    return Figure(name, unit, statistics.median(values), min(values), max(values))
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the CPU seconds of ``work``, all threads of this process together."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def cpu_micros(name: str, events: int, work: Callable[[], object], runs: int) -> Figure:
+    """Return the CPU microseconds an event of ``work``, after one run to warm up."""
+    work()
+    return figure(name, "µs CPU an event", [cpu_seconds(work) / events * 1e6 for _ in range(runs)])
 
 
 def resident_bytes() -> int:
@@ -27,12 +57,13 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
-def cpu_micros(name: str, events: int, work: Callable[[], object], runs: int) -> Figure:
-    """Return the CPU microseconds an event of ``work``, all threads together, after one run to warm up."""
-    work()
-    taken = []
-    for _ in range(runs):
-        began = time.process_time()
-        work()
-        taken.append((time.process_time() - began) / events * 1e6)
-    return Figure(name, "µs CPU an event", statistics.median(taken), min(taken), max(taken))
+def peak_bytes() -> int:
+    """Return the most memory of this process that ever was in RAM."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")  # getrusage tells of the parent's before exec, too
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def alone(work: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+    """Return what ``work`` returns in a fresh process, so that nobody else's memory is measured."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *args, **options).result()

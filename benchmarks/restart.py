@@ -2,12 +2,10 @@
 
 Protects two decisions: the state is kept whole in memory and written whole every twenty minutes; a restart reads
 the newest snapshot and scans the spool that no batch has read, here ten minutes at 1,000 events a second. Wall
-clock, because a batch waits for it: ``python -m benchmarks.restart [--quick]``.
+clock, because a batch waits for it.
 """
 
-import argparse
 import itertools
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +25,7 @@ from batcher.spool import Kind, Section, Stream
 from batcher.spool.log import Log, Recovered
 from batcher.spool.position import Place
 from benchmarks.load import START, events, frames, lines
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, figure
 from benchmarks.path import RULES
 
 SEEN_ROWS = 1_000_000
@@ -39,9 +37,10 @@ NOW = START + timedelta(hours=1)
 
 
 def figures(
-    *, runs: int, seen: int = SEEN_ROWS, spooled: int = SPOOLED, changes: int = SNAPSHOT_EVERY - 1
+    *, quick: bool, seen: int = SEEN_ROWS, spooled: int = SPOOLED, changes: int = SNAPSHOT_EVERY - 1
 ) -> Iterator[Figure]:
     """Yield the longest batch without and with a snapshot, then the parts of a restart and the whole."""
+    runs = 3 if quick else 5
     with tempfile.TemporaryDirectory() as folder:
         directory = DataDirectory(Path(folder))
         with directory.owned():
@@ -76,8 +75,8 @@ def _batches(directory: DataDirectory, raw: list[bytes], runs: int, seen: int, c
         batches.load()
         assert len(batches.state["seen"]) >= seen
         with_log.batch(batches)
-        yield _figure(
-            f"batch of {BATCH:,} rows, a million seen, {what}", [with_log.batch(batches) for _ in range(runs)]
+        yield figure(
+            f"batch of {BATCH:,} rows, a million seen, {what}", "s", [with_log.batch(batches) for _ in range(runs)]
         )
     batches = Batches(directory, with_log.log.read, RULES, snapshot_every=1_000_000)
     batches.load()
@@ -123,10 +122,10 @@ def _restart(directory: DataDirectory, runs: int, spooled: int) -> Iterator[Figu
         assert sum(frame.lines for frame in found.unplanned) == spooled
         for name, seconds in (("state", loaded - began), ("spool", ready - loaded), ("ready", ready - began)):
             parts[name].append(seconds)
-    yield _figure("restart: snapshot of a million seen, and 239 changes since", parts["state"])
-    yield _figure(f"restart: scan of {spooled:,} spooled events", parts["spool"])
-    yield _figure("restart: ready to read sockets", parts["ready"])
-    yield _figure(f"after it: {spooled:,} events batched, once", [_caught_up(batches, found)])
+    yield figure("restart: snapshot of a million seen, and 239 changes since", "s", parts["state"])
+    yield figure(f"restart: scan of {spooled:,} spooled events", "s", parts["spool"])
+    yield figure("restart: ready to read sockets", "s", parts["ready"])
+    yield figure(f"after it: {spooled:,} events batched, once", "s", [_caught_up(batches, found)])
 
 
 def _append(log: Log, count: int) -> None:
@@ -149,21 +148,3 @@ def _caught_up(batches: Batches, found: Recovered) -> float:
             lines_in = 0
     assert batches.end == found.end
     return time.perf_counter() - began
-
-
-def _figure(name: str, taken: list[float]) -> Figure:
-    return Figure(name, "s", statistics.median(taken), min(taken), max(taken))
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="benchmarks.restart", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer runs")
-    runs = 3 if parser.parse_args().quick else 5
-    print("| what | median | least | most | unit |\n| --- | ---: | ---: | ---: | --- |")
-    for figure in figures(runs=runs):
-        print(f"| {figure.name} | {figure.median:.2f} | {figure.least:.2f} | {figure.most:.2f} | s |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
