@@ -9,10 +9,10 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from batcher.errors import DataDirError
+from batcher.errors import InUse
 
 _TEMPORARY = ".tmp"
 
@@ -60,6 +60,23 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def make_empty_files(directory: Path, names: Iterable[str]) -> None:
+    """Make ``directory`` have files of these ``names``, and return when all would survive a power cut.
+
+    One that is there stays as it is. An empty file is nothing but its name, so one sync makes them all durable.
+    """
+    for name in names:
+        os.close(os.open(directory / name, os.O_WRONLY | os.O_CREAT, 0o600))
+    sync_directory(directory)
+
+
+def remove_files(directory: Path, names: Iterable[str]) -> None:
+    """Remove files of these ``names`` from ``directory``, and return when none would come back after a power cut."""
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+    sync_directory(directory)
+
+
 def digest(data: bytes) -> str:
     """Return the sha256 of ``data`` in hex."""
     return hashlib.sha256(data).hexdigest()
@@ -78,7 +95,7 @@ def fingerprint(path: Path) -> tuple[int, int, int]:
 def lock(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` until the block ends; the kernel frees it when the process dies.
 
-    Raises :class:`DataDirError` at once if another process holds it.
+    Raises :class:`InUse` at once if another process holds it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -89,7 +106,7 @@ def lock(path: Path) -> Iterator[None]:
             message = (
                 f"{path.parent}: in use by another batcher (process {holder}); stop it first or use another --data-dir"
             )
-            raise DataDirError(message) from None
+            raise InUse(message) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield

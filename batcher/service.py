@@ -21,11 +21,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
 from batcher.archive import Deliverer, check_owner
-from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
+from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
+from batcher.batch.quarantine import LINES_A_BATCH, asked
 from batcher.clock import Now, from_micros, monotonic
 from batcher.connect import Connection, connect
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, ConfigError
+from batcher.failed import prepare
 from batcher.pipeline import Rules
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
@@ -197,12 +199,25 @@ class Service:
         async with self._one_batch:
             cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
             outcomes = [_record(outcome) for outcome in self._publisher.take_outcomes()]
-            if not (cut.lines or outcomes or self._something_closes(cut.now)):
+            retry = await self._asked_for()
+            if not (cut.lines or outcomes or retry.positions or self._something_closes(cut.now)):
                 return False
             began = monotonic()
-            commit = await asyncio.to_thread(self._batches.next, Work(cut.end, cut.now, outcomes))
+            commit = await asyncio.to_thread(self._batches.next, Work(cut.end, cut.now, outcomes, retry))
             _log_batch(commit, monotonic() - began)
-            return cut.lines >= self._settings.batch.max_rows
+            return cut.lines >= self._settings.batch.max_rows or len(retry.positions) == LINES_A_BATCH
+
+    async def _asked_for(self) -> Retry:
+        """Return the quarantined lines that the next batch tries again; none while the archive cannot be asked."""
+        directory = DataDirectory(self._settings.data_dir)
+        positions = asked(directory)
+        if not positions:
+            return Retry()
+        try:
+            return await asyncio.to_thread(prepare, directory, self._batches, positions)
+        except ArchiveError as error:
+            log.warning("retries wait for the archive", lines=len(positions), error=str(error))
+            return Retry()
 
     def _something_closes(self, now: int) -> bool:
         summaries = self._batches.state["open_summaries"]

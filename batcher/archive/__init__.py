@@ -5,7 +5,8 @@ batch, and because an archive that is away must stop nothing. Readers see what i
 staged as one table.
 """
 
+from batcher.archive.counted import counted
 from batcher.archive.deliver import Deliverer, check_owner
 from batcher.archive.read import scan
 
-__all__ = ["Deliverer", "check_owner", "scan"]
+__all__ = ["Deliverer", "check_owner", "counted", "scan"]

@@ -25,14 +25,17 @@ ATTEMPTS = 3
 def scan(root: Path, table: str, staged: Iterable[Path] = ()) -> pl.LazyFrame:
     """Return ``table`` of the archive at ``root``, and the ``staged`` files it does not have yet.
 
-    Columns as in :data:`batcher.archive.deliver.COLUMNS`. Raises :class:`ArchiveError` if it is unreadable.
+    Columns as in :data:`batcher.archive.deliver.COLUMNS`, null where a file is older than a column. Raises
+    :class:`ArchiveError` if it is unreadable.
     """
     delivered = _delivered(root / table)
     names = {path.name for path in delivered}
     paths = [*delivered, *(path for path in staged if path.name not in names)]
     if not paths:
         return empty(COLUMNS[table]).lazy()
-    return pl.scan_parquet(paths, schema=COLUMNS[table], hive_partitioning=False, extra_columns="ignore")
+    return pl.scan_parquet(
+        paths, schema=COLUMNS[table], hive_partitioning=False, missing_columns="insert", extra_columns="ignore"
+    )
 
 
 def settled(read: Callable[[], T]) -> T:
