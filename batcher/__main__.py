@@ -31,6 +31,8 @@ def main() -> None:
         # The reader (head, less) has seen enough; what is still buffered goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        _end(BatcherError(f"{error.filename or 'batcher'}: {error.strerror or error}"))
 
 
 def _first(error: BaseException) -> BatcherError:

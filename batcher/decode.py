@@ -17,10 +17,10 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import CONTACTS, LINES, QUARANTINE, Columns, empty, from_rows
+from batcher.schema import CONTACTS, LINES, QUARANTINE, RETRIES, Columns, empty, from_rows
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
-from batcher.telemetry import Cause, Ignored
+from batcher.telemetry import Cause, Fate, Ignored
 
 OWN_LABEL = "batcher.kcp.io/kind"
 """Every Event that batcher writes bears it; loop protection rests on it alone."""
@@ -95,6 +95,20 @@ class _WatchLine(msgspec.Struct, frozen=True, gc=False):
     object: _Event
 
 
+_ABSENT = msgspec.Raw()
+
+
+class _Delivered(msgspec.Struct, frozen=True, gc=False):
+    """What tells a watch line from a bare Event, which has no field of that name."""
+
+    object: msgspec.Raw = _ABSENT
+
+
+_OTHERS: Columns = {name: RETRIES[name] for name in ("position", "fate", "cause")}
+RETRIABLE = tuple(cause.value for cause in Cause if cause is not Cause.REFUSED)
+"""Of what the watcher refused at once only a part is kept, and the list that followed brought the whole again."""
+
+
 class Decoded(NamedTuple):
     """What a range of the spool holds: ``received = lines + quarantined + ignored``, row for row."""
 
@@ -107,9 +121,19 @@ class Decoded(NamedTuple):
     """Columns :data:`batcher.schema.CONTACTS`: each time that a cluster was heard of."""
 
 
+class Retried(NamedTuple):
+    """Quarantined lines, read again: each is in exactly one of the frames."""
+
+    lines: pl.DataFrame = empty(LINES)
+    """Those that can be counted now, by position; ``delivered`` is ``RETRIED``."""
+    others: pl.DataFrame = empty(_OTHERS)
+    """``position, fate, cause`` of those that need not or cannot be counted."""
+
+
 _watch_decoder = msgspec.json.Decoder(_WatchLine)
 _list_decoder = msgspec.json.Decoder(_Event)
 _peek_decoder = msgspec.json.Decoder(_Peeked)
+_delivered_decoder = msgspec.json.Decoder(_Delivered)
 _CHANGES = {"ADDED": None, "MODIFIED": None, "DELETED": Ignored.DELETED, "BOOKMARK": Ignored.BOOKMARK}
 
 
@@ -131,6 +155,33 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
                 else:
                     bad.append((place.line(index), section, outcome, line))
     return Decoded(_lines(rows), _quarantined(bad), ignored, _contacts(heard))
+
+
+def decode_again(quarantined: pl.DataFrame, *, at: int) -> Retried:
+    """Return the lines of ``quarantined`` (:data:`batcher.schema.QUARANTINE`) as if they had been received ``at``.
+
+    Microseconds since the epoch; not the time when they came, because time must not run backwards along a batch.
+    """
+    rows: list[_Row] = []
+    others: list[tuple[int, str, str]] = []
+    for line in quarantined.sort("position").iter_rows(named=True):
+        stream = Stream(line["cluster_uid"], "events", incarnation=line["incarnation"])
+        section = Section(stream, line["cluster"], _kind(line["line"]), received_at=at)
+        outcome = _decode_line(section, line["line"]) if line["cause"] in RETRIABLE else line["cause"]
+        if isinstance(outcome, tuple):
+            rows.append((line["position"], section, "RETRIED", outcome[1]))
+        elif isinstance(outcome, Ignored):
+            others.append((line["position"], Fate.IGNORED.value, ""))
+        else:
+            others.append((line["position"], Fate.QUARANTINED.value, str(outcome)))
+    return Retried(_lines(rows), pl.DataFrame(others, schema=_OTHERS, orient="row"))
+
+
+def _kind(line: bytes) -> Kind:
+    try:
+        return Kind.WATCHED if _delivered_decoder.decode(line).object is not _ABSENT else Kind.LISTED
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Kind.LISTED
 
 
 _Row = tuple[int, Section, str, _Event]
@@ -305,7 +356,7 @@ def _reference_columns(role: str, references: list[_Reference]) -> dict[str, Ite
 def _quarantined(bad: list[_Bad]) -> pl.DataFrame:
     columns = {name: kind for name, kind in QUARANTINE.items() if name != "batch"}
     rows = [
-        (position, s.received_at, s.stream.cluster_uid, s.cluster, s.note or cause.value, line)
+        (position, s.received_at, s.stream.cluster_uid, s.cluster, s.stream.incarnation, s.note or cause.value, line)
         for position, s, cause, line in bad
     ]
     return from_rows(rows, columns, micros="received_at")

@@ -10,11 +10,11 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
-from batcher.errors import DataDirError, Unavailable
+from batcher.errors import DataDirError, InUse, Unavailable
 
 _TEMPORARY = ".tmp"
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -217,6 +217,24 @@ def _sync(descriptor: int) -> None:
         raise SyncFailed(error.errno, error.strerror) from error
 
 
+def make_empty_files(directory: Path, names: Iterable[str]) -> None:
+    """Make ``directory`` have files of these ``names``, and return when all would survive a power cut.
+
+    One that is there stays as it is. An empty file is nothing but its name, so one sync makes them all durable.
+    """
+    for name in names:
+        with _opened(directory / name, os.O_WRONLY | os.O_CREAT):
+            pass
+    sync_directory(directory)
+
+
+def remove_files(directory: Path, names: Iterable[str]) -> None:
+    """Remove files of these ``names`` from ``directory``, and return when none would come back after a power cut."""
+    for name in names:
+        remove(directory / name)
+    sync_directory(directory)
+
+
 def digest(data: bytes) -> str:
     """Return the sha256 of ``data`` in hex."""
     return hashlib.sha256(data).hexdigest()
@@ -235,7 +253,7 @@ def fingerprint(path: Path) -> tuple[int, int, int]:
 def lock(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` until the block ends; the kernel frees it when the process dies.
 
-    Raises :class:`DataDirError` at once if another process holds it.
+    Raises :class:`InUse` at once if another process holds it.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -250,7 +268,7 @@ def lock(path: Path) -> Iterator[None]:
             message = (
                 f"{path.parent}: in use by another batcher (process {holder}); stop it first or use another --data-dir"
             )
-            raise DataDirError(message) from None
+            raise InUse(message) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield

@@ -71,5 +71,9 @@ class DataDirError(BatcherError):
     """The data directory cannot be used as it is: locked, of another format, damaged, or full."""
 
 
+class InUse(DataDirError):  # noqa: N818  named by what is the case
+    """Another process has the data directory: it does what this one would have done, or ends."""
+
+
 class ArchiveError(BatcherError):
     """The archive cannot be used as it is: foreign owner, unreadable, or away."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from batcher import schema
-from batcher.decode import Decoded
+from batcher.decode import Decoded, Retried
 from batcher.schema import OCCURRENCE, SESSION, SLOT
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.carry import carry_slots, carry_summaries
@@ -22,8 +22,10 @@ from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
+from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.render import render
 from batcher.stages.settle import settle
+from batcher.telemetry import Fate
 
 STATE_KEYS: dict[str, tuple[str, ...]] = {
     "seen": OCCURRENCE,
@@ -60,6 +62,16 @@ class Rules:
     """By the cluster's name; ``event_ttl`` is for all others."""
 
 
+class Again(NamedTuple):
+    """Quarantined lines that a batch tries again, and what was counted of them before."""
+
+    retried: Retried = Retried()
+    known: pl.DataFrame = schema.empty(KNOWN)
+
+
+NOTHING_AGAIN = Again()
+
+
 class Change(NamedTuple):
     """Rows to put into a table of the state, replacing those of the same key, and keys to take out."""
 
@@ -82,14 +94,30 @@ def empty_state() -> State:
     return {name: schema.empty(columns) for name, columns in STATE_COLUMNS.items()}
 
 
-def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, now: datetime, rules: Rules) -> Result:
-    """Run one batch over ``decoded`` lines and the ``outcomes`` (:data:`batcher.stages.settle.OUTCOMES`)."""
+def run(
+    decoded: Decoded,
+    outcomes: pl.DataFrame,
+    state: State,
+    *,
+    batch: int,
+    now: datetime,
+    rules: Rules,
+    again: Again = NOTHING_AGAIN,
+) -> Result:
+    """Run one batch over ``decoded`` lines, those of ``again``, and :data:`batcher.stages.settle.OUTCOMES`.
+
+    The lines of ``again`` were received before all others, and stand before them.
+    """
     seen, open_slots, open_summaries, known, known_clocks = (state[name].lazy() for name in STATE_KEYS)
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
     clocks_now = as_of(last_clocks(pl.concat([known_clocks, clocks])), now)
-    rows = _collect(deduplicate(listen(measure(decoded.lines.lazy()), clocks), seen, event_ttl=event_ttl))
+    lines, counted = listen(measure(decoded.lines.lazy()), clocks), seen
+    if len(again.retried.lines):
+        older = heard_now(measure(again.retried.lines.lazy()), known_clocks)
+        lines, counted = pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
+    rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
     located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
     owned = regard_owner(located) if rules.owner else located
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
@@ -100,6 +128,7 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
     summaries = carry_summaries(parts, settled, outcomes.lazy(), batch=batch, now=now, window=rules.window)
     frames = {
         "rows": rows.group_by("is_new").len(),
+        "retried": _counted_again(rows),
         "clusters": _by_cluster(rows).sort("cluster"),
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
@@ -111,6 +140,7 @@ def run(decoded: Decoded, outcomes: pl.DataFrame, state: State, *, batch: int, n
         "summaries": summaries.sort(SESSION),
     }
     done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
+    done["retries"] = pl.concat([done.pop("retried"), again.retried.others]).sort("position")
     return _result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
 
 
@@ -122,13 +152,19 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.collect(engine="in-memory").lazy()
 
 
+def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:
+    fate = pl.when("is_new").then(pl.lit(Fate.REVISION.value)).otherwise(pl.lit(Fate.REPEAT.value))
+    return rows.filter(delivered="RETRIED").select("position", fate=fate, cause=pl.lit(""))
+
+
 def _by_cluster(rows: pl.LazyFrame) -> pl.LazyFrame:
     lag = (pl.col("received_at") - pl.col("last_at")).dt.total_milliseconds().clip(0)
+    fresh = pl.col("is_new") & ~pl.col("delivered").is_in(["LISTED", "RETRIED"])
     return rows.group_by("cluster").agg(
         events=pl.len(),
         occurrences=pl.sum("grew"),
         warnings=pl.col("grew").filter(pl.col("type") == "Warning").sum(),
-        lag_ms=lag.filter(pl.col("is_new") & (pl.col("delivered") != "LISTED")).mean().fill_null(0).cast(pl.Int64),
+        lag_ms=lag.filter(fresh).mean().fill_null(0).cast(pl.Int64),
     )
 
 
@@ -157,6 +193,7 @@ def _result(
         "dead_letters": dead,
         "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
         "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
+        "retries": frames["retries"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.RETRIES),
     }
     changes = {
         "seen": Change(frames["seen"].select(*schema.SEEN), frames["forgotten"]),
@@ -185,11 +222,13 @@ def _sums(
     verdicts: dict[str, int] = dict(occurrences["verdict"].value_counts().iter_rows())
     ends: dict[str, int] = dict(summaries["end"].drop_nulls().value_counts().iter_rows())
     ignored, quarantined = sum(decoded.ignored.values()), len(decoded.quarantined)
+    fates = tables["retries"]["fate"]
     return {
         "received": len(decoded.lines) + ignored + quarantined,
+        "retried": int((fates != Fate.QUARANTINED.value).sum()),
         "revisions": by_novelty.get(True, 0),
         "repeats": by_novelty.get(False, 0),
-        "ignored": ignored,
+        "ignored": ignored + int((fates == Fate.IGNORED.value).sum()),
         "quarantined": quarantined,
         "occurrences": int(occurrences["grew"].sum()),
         "kept": verdicts.get("kept", 0),

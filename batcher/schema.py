@@ -249,15 +249,28 @@ QUARANTINE: Columns = {
     "received_at": TIME,
     "cluster_uid": pl.String,
     "cluster": pl.String,
+    "incarnation": pl.Int64,
     "cause": pl.String,
     "line": pl.Binary,
 }
 """Data directory: delivered lines that could not be counted, untouched, with the reason."""
 
+RETRIES: Columns = {
+    "batch": pl.Int64,
+    "at": TIME,
+    "position": pl.Int64,
+    "fate": pl.String,
+    "cause": pl.String,
+}
+"""Data directory: what became of a quarantined line when it was tried again (:class:`batcher.telemetry.Fate`).
+
+A line leaves quarantine with the row whose fate is not ``quarantined``, once; ``cause`` says why it stays."""
+
 BATCHES: Columns = {
     "batch": pl.Int64,
     "now": TIME,
     "received": pl.Int64,
+    "retried": pl.Int64,
     "revisions": pl.Int64,
     "repeats": pl.Int64,
     "ignored": pl.Int64,
@@ -273,7 +286,9 @@ BATCHES: Columns = {
     "slots": pl.Int64,
     "gaps": pl.Int64,
 }
-"""Archive: one row a batch with all its sums; ``opened`` and the three ends count summaries."""
+"""Archive: one row a batch with all its sums; ``opened`` and the three ends count summaries.
+
+``retried`` are the lines that left quarantine: ``received + retried = revisions + repeats + ignored + quarantined``."""
 
 SUMS = tuple(name for name in BATCHES if name not in ("batch", "now"))
 """The columns of ``batches`` that add up over batches."""

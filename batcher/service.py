@@ -21,12 +21,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
 from batcher.archive import Deliverer, check_owner, remains
-from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
+from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
+from batcher.batch.quarantine import LINES_A_BATCH, asked
 from batcher.batch.records import NOTHING
 from batcher.clock import Now, from_micros, monotonic, to_micros
 from batcher.connect import Connection, Trust, connect
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, ConfigError, Unavailable
+from batcher.failed import prepare
 from batcher.pipeline import Rules
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
@@ -207,11 +209,13 @@ class Service:
                 return await self._commit(self._unfinished)
             cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
             outcomes = [_record(outcome) for outcome in self._publisher.take_outcomes()]
+            retry = await self._asked_for()
             stuck = self._writer.full and not self._batches.undelivered
-            if not (cut.lines or outcomes or stuck or self._something_closes(cut.now)):
+            if not (cut.lines or outcomes or retry.positions or stuck or self._something_closes(cut.now)):
                 return False
-            work = Work(cut.end, cut.now, outcomes, snapshot=stuck)
-            return await self._commit(work) and cut.lines >= self._settings.batch.max_rows
+            work = Work(cut.end, cut.now, outcomes, retry, snapshot=stuck)
+            full = cut.lines >= self._settings.batch.max_rows or len(retry.positions) == LINES_A_BATCH
+            return await self._commit(work) and full
 
     async def _commit(self, work: Work) -> bool:
         """Run a batch; say whether the disk took it. If not, it is the next one's again: its outcomes are in it."""
@@ -225,6 +229,18 @@ class Service:
         self._unfinished, self._batch_trouble = None, ""
         _log_batch(commit, monotonic() - began)
         return True
+
+    async def _asked_for(self) -> Retry:
+        """Return the quarantined lines that the next batch tries again; none while the archive cannot be asked."""
+        directory = DataDirectory(self._settings.data_dir)
+        positions = asked(directory)
+        if not positions:
+            return Retry()
+        try:
+            return await asyncio.to_thread(prepare, directory, self._batches, positions)
+        except ArchiveError as error:
+            log.warning("retries wait for the archive", lines=len(positions), error=str(error))
+            return Retry()
 
     def _something_closes(self, now: int) -> bool:
         summaries = self._batches.state["open_summaries"]

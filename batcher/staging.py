@@ -20,11 +20,15 @@ DATED_BY = {
     "gaps": "to_at",
     "batches": "now",
     "quarantine": "received_at",
+    "retries": "at",
 }
 """The tables, each with the column whose UTC date partitions it."""
 
-DELIVERED = tuple(table for table in DATED_BY if table != "quarantine")
-"""The tables of the archive; quarantined lines stay in the data directory."""
+KEPT = ("quarantine", "retries")
+"""The tables that stay in the data directory."""
+
+DELIVERED = tuple(table for table in DATED_BY if table not in KEPT)
+"""The tables of the archive."""
 
 
 class StagedFile(msgspec.Struct, frozen=True):

@@ -95,6 +95,7 @@ def samples(status: Status) -> Iterator[Sample]:
         yield Sample("batcher_lines", totals[fate], (fate,))
     for end in ("published", "dead_lettered", "archived"):
         yield Sample("batcher_summaries_ended", totals[end], (end,))
+    yield Sample("batcher_lines_retried", totals.get("retried", 0))
     yield Sample("batcher_occurrences", totals["occurrences"])
     yield Sample("batcher_summaries_opened", totals["opened"])
     yield Sample("batcher_writes", totals["writes"])

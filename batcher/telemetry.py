@@ -38,6 +38,16 @@ class Cause(StrEnum):
     """The watcher gave it up at once: not JSON, no resourceVersion, or too long."""
 
 
+class Fate(StrEnum):
+    """What became of a quarantined line when it was tried again."""
+
+    REVISION = "revision"
+    REPEAT = "repeat"
+    IGNORED = "ignored"
+    QUARANTINED = "quarantined"
+    """It stays where it was."""
+
+
 class Metric(NamedTuple):
     """A metric's kind, what it means, and its labels (never a name, uid or message: they are unbounded)."""
 
@@ -48,6 +58,7 @@ class Metric(NamedTuple):
 
 METRICS = {
     "batcher_lines": Metric("counter", "Delivered lines, by what became of them.", ("fate",)),
+    "batcher_lines_retried": Metric("counter", "Lines that left quarantine; their new fate is counted as well."),
     "batcher_occurrences": Metric("counter", "Occurrences counted."),
     "batcher_summaries_opened": Metric("counter", "Summaries begun."),
     "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),

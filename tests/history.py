@@ -1,15 +1,16 @@
 """A data directory in which batches happen, one call each, at the minute that the test says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Work
+from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
 from batcher.batch.directory import FORMAT
 from batcher.clock import to_micros
+from batcher.failed import prepare, waiting
 from batcher.pipeline import Rules
 from batcher.spool import Section
 from batcher.spool.log import Log
@@ -46,12 +47,23 @@ class History:
         at = to_micros(START_AT + timedelta(minutes=minute))
         self.log.append([msgspec.structs.replace(section, received_at=at) for section in sections])
 
-    def batch(self, *sections: Section, minute: int, outcomes: list[OutcomeRecord] | None = None) -> Commit:
-        """Receive ``sections``, if any, and run a batch over all that is there."""
+    def batch(
+        self,
+        *sections: Section,
+        minute: int,
+        outcomes: list[OutcomeRecord] | None = None,
+        retry: Sequence[int] = (),
+    ) -> Commit:
+        """Receive ``sections``, if any, and run a batch over all that is there, and lines of quarantine."""
+        again = prepare(self.directory, self.batches, retry) if retry else Retry()
         if sections:
             self.receive(*sections, minute=minute)
         at = to_micros(START_AT + timedelta(minutes=minute))
-        return self.batches.next(Work(self.log.end, at, outcomes or []))
+        return self.batches.next(Work(self.log.end, at, outcomes or [], again))
+
+    def waiting(self) -> list[int]:
+        """The positions of the lines in quarantine."""
+        return [int(line.id) for line in waiting(self.directory)]
 
     def written(self) -> list[OutcomeRecord]:
         """What a publisher would say after it had written every open summary that has a workspace."""
@@ -78,6 +90,7 @@ def history(
         (directory.root / "id").write_text("0123456789abcdef\n")
         (directory.root / "format").write_text(f"{FORMAT}\n")
     with directory.owned():
+        directory.write_archive(directory.root.parent / "archive")
         happening = History(directory, segment_bytes=segment_bytes, snapshot_every=snapshot_every, rules=rules)
         try:
             yield happening

@@ -39,6 +39,11 @@ def watched(*events: bytes, stream: Stream = STREAM, cursor: str = "1", at: int 
     return lines(*(b'{"type":"MODIFIED","object":' + e + b"}" for e in events), stream=stream, cursor=cursor, at=at)
 
 
+def misplaced(*events: bytes, at: int = 0) -> Section:
+    """Return a section of a list that holds watch lines: quarantined as they come, readable when they are retried."""
+    return msgspec.structs.replace(watched(*events, at=at), kind=Kind.LISTED, cursor=None)
+
+
 def lines(*raw: bytes, stream: Stream = STREAM, cursor: str | None = None, at: int = 0) -> Section:
     """Return a section of ``raw`` lines, received ``at`` microseconds since the epoch."""
     body = b"".join(line + b"\n" for line in raw)

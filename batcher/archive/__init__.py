@@ -5,9 +5,10 @@ batch, and because an archive that is away must stop nothing. Readers see what i
 staged as one table.
 """
 
+from batcher.archive.counted import counted
 from batcher.archive.deliver import Deliverer
 from batcher.archive.owner import check_owner
 from batcher.archive.read import scan
 from batcher.archive.remains import Remains, remains
 
-__all__ = ["Deliverer", "Remains", "check_owner", "remains", "scan"]
+__all__ = ["Deliverer", "Remains", "check_owner", "counted", "remains", "scan"]

@@ -7,7 +7,7 @@ in between must not rewrite history. Nothing here talks to a network.
 """
 
 from batcher.batch.directory import DataDirectory
-from batcher.batch.process import Batches, Work
-from batcher.batch.records import Commit, OutcomeRecord, Plan
+from batcher.batch.process import Batches, Retry, Work
+from batcher.batch.records import Commit, KnownRecord, OutcomeRecord, Plan
 
-__all__ = ["Batches", "Commit", "DataDirectory", "OutcomeRecord", "Plan", "Work"]
+__all__ = ["Batches", "Commit", "DataDirectory", "KnownRecord", "OutcomeRecord", "Plan", "Retry", "Work"]

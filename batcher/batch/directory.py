@@ -5,6 +5,7 @@
     spool/<segment>.seg                  what was received
     quarantine/                          bytes of the spool that were no frames
     configs/<digest>.json                the rules that plans name
+    requests/retry-<position>            what the next plan is asked to do
     batches/<n>/plan.json changes commit.json
     snapshots/<n>                        the newest two
     staged/<table>/date=<day>/<id>-<n>.parquet
@@ -41,6 +42,7 @@ class DataDirectory:
         self.spool = root / "spool"
         self.quarantine = root / "quarantine"
         self.staged = root / "staged"
+        self.requests = root / "requests"
         self._configs = root / "configs"
         self._batches = root / "batches"
         self._snapshots = root / "snapshots"
@@ -56,6 +58,7 @@ class DataDirectory:
                 self.spool,
                 self.quarantine,
                 self.staged,
+                self.requests,
                 self._configs,
                 self._batches,
                 self._snapshots,
@@ -143,7 +146,11 @@ class DataDirectory:
 
     def plan_after(self, batch: int) -> Plan | None:
         """Return the plan of the batch after ``batch``, if there is one without a commit."""
-        path = self._batch(batch + 1) / "plan.json"
+        return self.plan(batch + 1)
+
+    def plan(self, batch: int) -> Plan | None:
+        """Return the plan of ``batch``, if it is here."""
+        path = self._batch(batch) / "plan.json"
         return _decoded(path, Plan) if path.exists() else None
 
     def commits_after(self, batch: int) -> Iterator[Commit]:
@@ -173,6 +180,12 @@ class DataDirectory:
         disk.write_file(self._snapshots / f"{snapshot.commit.batch:012d}", encode_snapshot(snapshot))
         for path in self._snapshot_paths()[SNAPSHOTS_KEPT:]:
             disk.remove(path)
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """Yield the snapshots that are whole, oldest first."""
+        for path in reversed(self._snapshot_paths()):
+            with contextlib.suppress(DataDirError):
+                yield decode_snapshot(_read(path))
 
     def newest_snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that is whole."""

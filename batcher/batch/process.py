@@ -16,9 +16,11 @@ import polars as pl
 import batcher
 from batcher import disk
 from batcher.batch.directory import DataDirectory
+from batcher.batch.quarantine import answered, collected, discard, positions_of, quarantined, requests_of
 from batcher.batch.records import (
     NOTHING,
     Commit,
+    KnownRecord,
     OutcomeRecord,
     Plan,
     Snapshot,
@@ -26,14 +28,15 @@ from batcher.batch.records import (
     encode_changes,
 )
 from batcher.clock import from_micros
-from batcher.decode import decode
+from batcher.decode import decode, decode_again
 from batcher.errors import DataDirError, Unavailable
-from batcher.pipeline import Result, Rules, State, advance, empty_state, run
+from batcher.pipeline import NOTHING_AGAIN, Again, Result, Rules, State, advance, empty_state, run
 from batcher.schema import SUMS, from_rows
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
+from batcher.stages.recall import KNOWN
 from batcher.stages.settle import OUTCOMES
-from batcher.staging import DATED_BY, DELIVERED, StagedFile, stage
+from batcher.staging import DELIVERED, StagedFile, stage
 
 SNAPSHOT_EVERY = 240
 """Batches between snapshots at most: 20 minutes at 5 s. A restart applies at most so many changes."""
@@ -48,12 +51,20 @@ Reader = Callable[[Place, Place], Iterator[tuple[Place, list[Section]]]]
 """Reads a range of the spool, as :meth:`batcher.spool.log.Log.read` does."""
 
 
+class Retry(NamedTuple):
+    """Quarantined lines to try again, and what the archive says of their identities."""
+
+    positions: Sequence[int] = ()
+    known: Sequence[KnownRecord] = ()
+
+
 class Work(NamedTuple):
     """What a batch is asked to do: a range that ends at ``end``, as of ``now`` (microseconds)."""
 
     end: Place
     now: int
     outcomes: list[OutcomeRecord]
+    retry: Retry = Retry()
     snapshot: bool = False
     """Whether to write a snapshot, however young the last is: the spool waits for two to be retired."""
 
@@ -106,11 +117,16 @@ class Batches:
         self.last, self.state = _brought_forward(self._directory, snapshot)
         self.undelivered = [file for commit in self._directory.commits() for file in _archived(commit)]
         self._directory.raise_format()
+        done = self._directory.plan(self.last.batch)
+        answered(self._directory, done.requests if done else [])
 
     def finish(self) -> Commit | None:
         """Run the plan that has no commit, if there is one. The spool must be ready to be read."""
         plan = self._directory.plan_after(self.last.batch)
-        return self._run(plan) if plan else None
+        if plan is None:
+            return None
+        discard(self._directory, plan.batch)
+        return self._run(plan)
 
     def next(self, work: Work) -> Commit:
         """Plan, run, stage and commit one batch.
@@ -140,19 +156,17 @@ class Batches:
             start=self.last.end,
             end=(work.end.segment, work.end.offset),
             outcomes=work.outcomes,
-            requests=[*requests],
+            requests=[*requests, *requests_of(work.retry.positions)],
             config=digest,
             code=batcher.__version__,
+            known=[*work.retry.known],
+            before=self.last.now,
         )
         self._directory.write_plan(plan)
         return plan
 
     def _run(self, plan: Plan, *, snapshot: bool = False) -> Commit:
-        rules = msgspec.json.decode(self._directory.read_rules(plan.config), type=Rules)
-        decoded = decode(self._read(Place(*plan.start), Place(*plan.end)))
-        now = from_micros(plan.now)
-        result = run(decoded, _outcomes(plan.outcomes), self.state, batch=plan.batch, now=now, rules=rules)
-        return self._commit(plan, result, snapshot=snapshot)
+        return self._commit(plan, compute(self._directory, self._read, plan, self.state), snapshot=snapshot)
 
     def _commit(self, plan: Plan, result: Result, *, snapshot: bool = False) -> Commit:
         commit = self._stage(plan, result)
@@ -160,6 +174,7 @@ class Batches:
         self.state = advance(self.state, result.changes)
         self.last = commit
         self.undelivered += _archived(commit)
+        answered(self._directory, plan.requests)
         self._maybe_snapshot(asked=snapshot)
         return commit
 
@@ -208,6 +223,23 @@ class Batches:
         return Place(*oldest.end)
 
 
+def compute(directory: DataDirectory, read: Reader, plan: Plan, state: State) -> Result:
+    """Return the result of ``plan`` on the ``state`` before it: of what is on disk, and nothing else."""
+    rules = msgspec.json.decode(directory.read_rules(plan.config), type=Rules)
+    decoded = decode(read(Place(*plan.start), Place(*plan.end)))
+    now, again = from_micros(plan.now), _again(directory, plan)
+    return run(decoded, _outcomes(plan.outcomes), state, batch=plan.batch, now=now, rules=rules, again=again)
+
+
+def _again(directory: DataDirectory, plan: Plan) -> Again:
+    positions = positions_of(plan.requests)
+    if not positions:
+        return NOTHING_AGAIN
+    lines = collected(quarantined(directory, plan.batch - 1).filter(pl.col("position").is_in(positions)))
+    known = pl.DataFrame([msgspec.structs.astuple(record) for record in plan.known], schema=KNOWN, orient="row")
+    return Again(decode_again(lines, at=plan.before), known)
+
+
 def _add(so_far: dict[str, dict[str, int]], batch: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     """Totals by cluster; the lag is the newest, not a sum."""
     added = {
@@ -249,20 +281,13 @@ def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Comm
 
 
 def staged_paths(directory: DataDirectory) -> dict[str, list[Path]]:
-    """Return the staged files of committed batches that are still here, by table; for readers.
-
-    Quarantined lines stay when the commits that name them are retired, so their files are looked for.
-    """
-    paths: dict[str, list[Path]] = {table: [] for table in DATED_BY}
-    last = 0
+    """Return the staged files of committed batches that are still here, by table of the archive; for readers."""
+    paths: dict[str, list[Path]] = {table: [] for table in DELIVERED}
     for commit in directory.commits():
-        last = commit.batch
         for file in _archived(commit):
             path = directory.staged / file.table / file.name
             if path.exists():
                 paths[file.table].append(path)
-    quarantine = sorted((directory.staged / "quarantine").glob("date=*/*.parquet"))
-    paths["quarantine"] = [path for path in quarantine if int(path.stem.rpartition("-")[2]) <= last]
     return paths
 
 
@@ -276,4 +301,4 @@ def _outcomes(outcomes: list[OutcomeRecord]) -> pl.DataFrame:
     return from_rows(rows, OUTCOMES, micros="at")
 
 
-__all__ = ["SNAPSHOT_EVERY", "Batches", "Work", "latest", "staged_paths"]
+__all__ = ["SNAPSHOT_EVERY", "Batches", "Retry", "Work", "compute", "latest", "staged_paths"]

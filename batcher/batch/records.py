@@ -31,6 +31,16 @@ class OutcomeRecord(msgspec.Struct, frozen=True):
     """Microseconds since the epoch."""
 
 
+class KnownRecord(msgspec.Struct, frozen=True):
+    """What the archive says of an identity that the state has forgotten (:data:`batcher.stages.recall.KNOWN`)."""
+
+    identity_high: int
+    identity_low: int
+    incarnation: int
+    resource_version: int
+    count: int
+
+
 class Plan(msgspec.Struct, frozen=True):
     """Everything that batch ``batch`` depends on."""
 
@@ -42,9 +52,14 @@ class Plan(msgspec.Struct, frozen=True):
     end: tuple[int, int]
     outcomes: list[OutcomeRecord]
     requests: list[str]
+    """Of quarantined lines to try again, by :func:`batcher.batch.quarantine.requests_of`."""
     config: str
     """Digest of the rules, which are kept under that name."""
     code: str
+    known: list[KnownRecord] = []
+    """What was counted of the identities of these lines, as far as the state has forgotten it."""
+    before: int = 0
+    """The ``now`` of the batch before: when these lines count as received."""
 
 
 class Commit(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import typer
 from batcher.cli.debug import app as debug_app
 from batcher.cli.demo import demo
 from batcher.cli.events import events
+from batcher.cli.failed import app as failed_app
 from batcher.cli.run import run
 from batcher.cli.status import status
 from batcher.cli.verify import verify
@@ -25,4 +26,5 @@ app.command("demo")(demo)
 app.command("status")(status)
 app.command("events")(events)
 app.command("verify")(verify)
+app.add_typer(failed_app, name="failed")
 app.add_typer(debug_app, name="debug")

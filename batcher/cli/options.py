@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Config = Annotated[Path | None, typer.Option(help="The configuration file.", envvar="BATCHER_CONFIG")]
 DataDir = Annotated[Path | None, typer.Option(help="The data directory; overrides the configuration's.")]
+ListOutput = Annotated[
+    Literal["text", "wide", "json", "yaml"], typer.Option("--output", "-o", help="text, wide, json or yaml.")
+]
 Output = Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="text or json.")]
 
 

@@ -217,6 +217,10 @@ class Log:
                 message = f"{self._path(number)}: {damage}; restart to move it to quarantine and list again"
                 raise DataDirError(message) from damage
 
+    def missing(self, start: Place, end: Place) -> set[int]:
+        """Return the numbers of the segments from ``start`` to ``end`` that are retired or lost."""
+        return set(range(start.segment, end.segment + 1)) - set(self._segments())
+
     @property
     def cursors(self) -> Mapping[Stream, str]:
         """Where each stream resumes, as of the last frame on disk; replaced at each append, never changed."""

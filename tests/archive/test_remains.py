@@ -17,6 +17,7 @@ from batcher.archive import Deliverer, check_owner, remains, scan
 from batcher.archive.events import Selection, newest
 from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
+from batcher.batch.quarantine import kept_paths
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
@@ -351,7 +352,7 @@ def test_quarantined_lines_are_lost_with_their_directory_and_the_proof_holds_all
     with history(DataDirectory(tmp_path / "new")) as h:
         h.batch(lines(b"no JSON either"), minute=2)
         assert failed(h, tmp_path / "archive") == []
-        for path in staged_paths(new := h.directory)["quarantine"]:
+        for path in kept_paths(new := h.directory, "quarantine", h.batches.last.batch):
             path.unlink()
         assert [sum_.partition(":")[0] for sum_ in failed(h, tmp_path / "archive")] == [
             "quarantined = quarantined lines"

@@ -7,6 +7,7 @@ from polars.testing import assert_frame_equal
 
 from batcher.batch import Commit, DataDirectory, OutcomeRecord, Plan
 from batcher.batch.process import latest, staged_paths
+from batcher.batch.quarantine import kept_paths
 from batcher.batch.records import Snapshot
 from batcher.errors import DataDirError
 from batcher.pipeline import State
@@ -244,7 +245,7 @@ def test_quarantined_lines_stay_though_their_batch_is_retired(tmp_path: Path) ->
         assert h.directory.commits()[0].batch > 1
         quarantine = h.directory.staged / "quarantine" / "date=2026-11-23"
         (quarantine / "0123456789abcdef-000000000008.parquet").write_bytes(b"staged, and not committed")
-        assert [path.name for path in staged_paths(h.directory)["quarantine"]] == [
+        assert [path.name for path in kept_paths(h.directory, "quarantine", h.batches.last.batch)] == [
             "0123456789abcdef-000000000001.parquet"
         ]
 

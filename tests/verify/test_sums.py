@@ -6,21 +6,25 @@ import polars as pl
 import pytest
 
 from batcher.archive import Deliverer
+from batcher.batch import Commit
 from batcher.errors import ArchiveError
 from batcher.verify import Check, verify
 from tests.history import History, history
-from tests.sections import event, lines, watched
+from tests.sections import event, lines, misplaced, watched
 
 
 def play(h: History) -> None:
-    """Four batches with one of everything: batch 2 repeats, ignores, quarantines; batch 3 ends a refused summary."""
+    """Four batches with one of everything: batch 2 repeats, ignores, quarantines;
+    batch 3 ends a refused summary, and batch 4 retries what was quarantined.
+    """
     h.batch(watched(event("a", 1, count=3), event("x", 2, namespace="jobs")), minute=0)
     deleted = b'{"type":"DELETED","object":' + event("a", 9) + b"}"
-    h.batch(watched(event("a", 1, count=3), event("b", 3, count=2)), lines(deleted, b"no JSON"), minute=1)
+    wrong = misplaced(event("d", 4, count=4))
+    h.batch(watched(event("a", 1, count=3), event("b", 3, count=2)), lines(deleted, b"no JSON"), wrong, minute=1)
     first, second = h.written()
     refused = [msgspec.structs.replace(first, written=False, refusal="Forbidden"), second]
     h.batch(minute=20, outcomes=refused)
-    h.batch(watched(event("c", 30)), minute=21)
+    h.batch(watched(event("c", 30)), minute=21, retry=h.waiting())
 
 
 def failed(h: History, archive: Path) -> dict[str, str]:
@@ -35,6 +39,11 @@ def staged(h: History, table: str, batch: int) -> Path:
 def change(h: History, table: str, batch: int, by: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     path = staged(h, table, batch)
     by(pl.read_parquet(path, hive_partitioning=False)).write_parquet(path)
+
+
+def edit(h: History, batch: int, by: Callable[[Commit], Commit]) -> None:
+    path = h.directory.root / f"batches/{batch:012d}/commit.json"
+    path.write_bytes(msgspec.json.encode(by(msgspec.json.decode(path.read_bytes(), type=Commit))))
 
 
 def set_to(column: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame]:
@@ -54,8 +63,8 @@ def test_the_play_has_one_of_everything(tmp_path: Path) -> None:
         play(h)
         totals = h.batches.last.totals
     expected = {
-        "received": 7, "revisions": 4, "repeats": 1, "ignored": 1, "quarantined": 1, "occurrences": 7, "kept": 3,
-        "unmapped": 1, "opened": 4, "published": 1, "dead_lettered": 1, "archived": 1, "slots": 3,
+        "received": 8, "retried": 1, "revisions": 5, "repeats": 1, "ignored": 1, "quarantined": 2, "occurrences": 11,
+        "kept": 4, "unmapped": 1, "opened": 5, "published": 1, "dead_lettered": 1, "archived": 1, "slots": 3,
     }  # fmt: skip
     assert {name: totals[name] for name in expected} == expected
 
@@ -88,7 +97,7 @@ def test_an_empty_directory_proves_nothing_wrong(tmp_path: Path) -> None:
         assert failed(h, tmp_path / "archive") == {}
 
 
-Tamper = Callable[[History], None]
+Tamper = Callable[[History], object]
 
 TAMPERED: dict[str, tuple[str, str, Tamper]] = {
     "batch gone": (
@@ -98,13 +107,13 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
     ),
     "batch twice": ("batches 1 to 4 are archived once", "twice", lambda h: change(h, "batches", 2, doubled)),
     "line lost": (
-        "received = revisions + repeats + ignored + quarantined",
-        "batch 2: received is 5",
-        lambda h: change(h, "batches", 2, set_to("received", 5)),
+        "received + retried = revisions + repeats + ignored + quarantined",
+        "batch 2: 6 is not 5",
+        lambda h: change(h, "batches", 2, set_to("received", 6)),
     ),
     "verdict lost": (
         "revisions = kept + unmapped",
-        "batch 1: revisions is 2",
+        "batch 1: 2 is not 1",
         lambda h: change(h, "batches", 1, set_to("kept", 0)),
     ),
     "row lost": (
@@ -134,7 +143,7 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
     ),
     "quarantine lost": (
         "quarantined = quarantined lines",
-        "batch 2: 1 said, 0 found",
+        "batch 2: 2 said, 0 found",
         lambda h: change(h, "quarantine", 2, without_rows),
     ),
     "slot lost": (
@@ -152,9 +161,34 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         "writes: 1 said, 5 found",
         lambda h: change(h, "batches", 3, set_to("writes", 5)),
     ),
+    "commit changed": (
+        "sums of each commit = its row of batches = what its totals grew by",
+        "batch 2: repeats: 4 committed, 1 found",
+        lambda h: edit(h, 2, lambda commit: msgspec.structs.replace(commit, sums=commit.sums | {"repeats": 4})),
+    ),
+    "total changed": (
+        "sums of each commit = its row of batches = what its totals grew by",
+        "batch 2: repeats: 1 committed, 3 added to its total",
+        lambda h: edit(h, 2, lambda commit: msgspec.structs.replace(commit, totals=commit.totals | {"repeats": 3})),
+    ),
+    "changes changed": (
+        "changes of each commit = its digest",
+        "its bytes differ from the digest in commit.json",
+        lambda h: (h.directory.root / "batches/000000000002/changes").write_bytes(b""),
+    ),
+    "retry lost": (
+        "retried = lines that left quarantine",
+        "batch 4: 1 said, 0 found",
+        lambda h: change(h, "retries", 4, without_rows),
+    ),
+    "retried twice": (
+        "each line leaves quarantine once, after it came",
+        "batch 4: line ",
+        lambda h: change(h, "retries", 4, doubled),
+    ),
     "end lost": (
         "summaries opened = published + dead-lettered + archived + open",
-        "4 opened, 2 ended, 1 open",
+        "5 opened, 2 ended, 2 open",
         lambda h: change(h, "batches", 3, set_to("published", 0)),
     ),
 }
@@ -190,12 +224,25 @@ def test_delivered_rows_are_checked_like_staged_ones(tmp_path: Path) -> None:
     assert found["revisions = rows of occurrences"] == "batch 2: 1 said, 0 found"
 
 
-def test_a_delivered_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_a_delivered_file_that_is_gone_is_named_with_its_batch(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         play(h)
         h.batches.delivered(
             Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
         )
+        (path,) = (tmp_path / "archive" / "occurrences").glob("*/*-000000000002.parquet")
+        path.unlink()
+        name = "occurrences/date=2026-11-23/0123456789abcdef-000000000002.parquet"
+        assert failed(h, tmp_path / "archive") == {"files of each commit = their digests": f"batch 2: {name}: is gone"}
+
+
+def test_a_delivered_file_that_is_gone_with_its_commit_is_an_error(tmp_path: Path) -> None:
+    with history(tmp_path / "data", snapshot_every=1) as h:
+        play(h)
+        h.batches.delivered(
+            Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
+        )
+        h.batches.retire()
         (path,) = (tmp_path / "archive" / "occurrences").glob("*/*-000000000002.parquet")
         path.unlink()
         with pytest.raises(ArchiveError, match="000000000002"):
@@ -218,4 +265,4 @@ def test_what_was_delivered_since_the_last_commit_was_read_is_no_part_of_the_pro
 
 
 def test_a_check_is_plain_data() -> None:
-    assert msgspec.json.encode(Check("sum", ok=True, detail="")) == b'["sum",true,""]'
+    assert msgspec.json.encode(Check("sum", ok=True, detail="")) == b'["sum",true,"",0]'
