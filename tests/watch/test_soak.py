@@ -127,4 +127,5 @@ def test_28_ten_thousand_idle_watches_take_less_than_a_gibibyte_and_come_back_sp
     assert seen.bytes_after < 2**30
     assert seen.descriptors < 10_100
     assert seen.reconnects >= 10_000
-    assert seen.busiest < seen.reconnects / 30
+    assert seen.due_at_once < 10_000 / 30  # of 51 seconds that timeoutSeconds may be
+    assert seen.busiest < seen.reconnects / 10
