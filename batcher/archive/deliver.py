@@ -89,11 +89,12 @@ class Deliverer:
             log.mend(self._root / name)
             schema = empty(columns).to_arrow().schema
             table = DeltaTable.create(self._root / name, schema, mode="ignore", partition_by=["date"], name=name)
+            log.sync(self._root / name, table.version())
             known = {field.name for field in table.schema().fields}
             added = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
             if added:
                 table.alter.add_columns(added)
-            log.sync(self._root / name, table.version())
+                log.sync(self._root / name, table.version())
             self._tables[name] = table
         return self._tables[name]
 

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from batcher import disk
 from batcher.archive import Deliverer, check_owner, scan
 from batcher.batch.process import staged_paths
 from batcher.errors import ArchiveError, UsageError
@@ -121,6 +122,28 @@ def test_a_version_that_a_power_cut_tore_is_delivered_again(tmp_path: Path) -> N
         newest.write_bytes(newest.read_bytes()[:-10])
         assert deliverer(h, tmp_path / "archive").deliver(h.batches.undelivered)["occurrences"] == 2
     assert delivered(tmp_path / "archive") == TWO_BATCHES
+
+
+class Noting(disk.System):
+    """Notes the versions of tables that are opened, which is to sync them."""
+
+    def __init__(self) -> None:
+        self.versions: list[str] = []
+
+    def open(self, path: Path, flags: int) -> int:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        """Note a version's path."""
+        if path.suffix == ".json" and path.parent.name == "_delta_log":
+            self.versions.append(f"{path.parent.parent.name} {int(path.stem)}")
+        return super().open(path, flags)
+
+
+def test_a_version_that_a_kill_left_unsynced_is_synced_before_columns_are_added_after_it(tmp_path: Path) -> None:
+    older = pl.DataFrame({"batch": [1], "date": ["2026-11-23"]}).to_arrow().schema
+    DeltaTable.create(tmp_path / "archive" / "gaps", older, partition_by=["date"])
+    noting = Noting()
+    with history(tmp_path / "data") as h, disk.using(noting):
+        deliverer(h, tmp_path / "archive").deliver([])
+    assert [version for version in noting.versions if version.startswith("gaps")] == ["gaps 0", "gaps 1"]
 
 
 def test_an_archive_that_is_away_costs_nothing_and_gets_everything_later(tmp_path: Path) -> None:
