@@ -1,17 +1,15 @@
-"""The service: what is wired to what, when a batch runs, and how it all stops.
+"""The loop: what is wired to what, when a batch runs, and how it all stops.
 
 APScheduler only says when; the work runs in loops that belong to one task group, so that a failure ends the
-process instead of a log line. Batches run in a thread, because polars computes while sockets are read. No
-rule of counting or of the protocol is here.
+process instead of a log line. Batches run in a thread, because polars computes while sockets are read.
 """
 
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -20,87 +18,30 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
-from batcher.archive import Deliverer, check_owner, remains
+from batcher.archive import Deliverer
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
 from batcher.batch.quarantine import LINES_A_BATCH, asked
-from batcher.batch.records import NOTHING
-from batcher.clock import Now, from_micros, monotonic, to_micros
-from batcher.connect import Connection, Trust, connect
+from batcher.clock import Now, from_micros, monotonic
+from batcher.connect import Connection
 from batcher.decode import revisions
-from batcher.errors import ArchiveError, ConfigError, Unavailable
+from batcher.errors import ArchiveError, Unavailable
 from batcher.failed import prepare
-from batcher.pipeline import Rules
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
-from batcher.settings import Cluster, Settings, allowed, refuse_fixed
+from batcher.service.wiring import Specs, allowed_by, rules_of
+from batcher.settings import Settings, refuse_fixed
 from batcher.spool import Stream
-from batcher.spool.log import Log, Recovered
+from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
 from batcher.stages.aggregate import is_closed
-from batcher.stages.locate import Rule
 from batcher.stages.missing import missing
 from batcher.stages.render import render
 from batcher.stages.settle import due
 from batcher.status import ClusterStatus, Status, samples, write_status
-from batcher.watch import ClusterSpec, Fleet
 from batcher.watch import ClusterStatus as WatchStatus
-
-RELOAD_SECONDS = 5.0
-"""How often the configuration's file is looked at; a ConfigMap takes a minute to arrive anyway."""
-SEGMENTS_AT_LEAST = 8
-"""Into so many segments the spool's bound is cut, because only a whole segment can be retired."""
+from batcher.watch import Fleet
 
 log = structlog.get_logger("batcher")
-
-
-def rules_of(settings: Settings) -> Rules:
-    """Return what of ``settings`` a batch depends on; it becomes part of every plan."""
-    mapping = [
-        Rule(rule.cluster, rule.namespace, rule.workspace, rule.target_namespace) for rule in settings.mapping.rules
-    ]
-    mapping += [
-        Rule(cluster.name, "*", cluster.workspace, cluster_scoped=True)
-        for cluster in settings.clusters
-        if cluster.workspace
-    ]
-    return Rules(
-        mapping=tuple(mapping),
-        event_ttl=max(cluster.event_ttl for cluster in settings.clusters),
-        event_ttls={cluster.name: cluster.event_ttl for cluster in settings.clusters},
-        window=settings.aggregation.window,
-        longest=settings.aggregation.max_duration,
-        prefix=settings.transform.message_prefix,
-        owner=settings.transform.regarding == "owner",
-    )
-
-
-def archive_root(settings: Settings) -> Path:
-    """Return the archive's folder. Raises :class:`ConfigError` for a URL: object stores are not supported yet."""
-    if "://" in settings.archive.path:
-        raise ConfigError([f"archive.path: {settings.archive.path!r}: only folders are supported"])
-    return Path(settings.archive.path).absolute()
-
-
-class Specs:
-    """How to watch each configured cluster; one that did not change keeps its spec, and so its watch."""
-
-    def __init__(self) -> None:
-        """Know of none."""
-        self._made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
-
-    def of(self, settings: Settings) -> list[ClusterSpec]:
-        """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be."""
-        made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
-        for cluster in settings.clusters:
-            said = (cluster, settings.credentials.exec_allowed)
-            before = self._made.get(cluster.name)
-            made[cluster.name] = before if before and before[0] == said else (said, _spec(*said))
-        self._made = made
-        return [spec for _, spec in made.values()]
-
-    def insecure(self, name: str) -> bool:
-        """Return whether the server of the cluster ``name`` is not verified."""
-        return name in self._made and self._made[name][1].connection.insecure
 
 
 class Edges(NamedTuple):
@@ -314,7 +255,7 @@ class Service:
         clusters = self._specs.of(settings)
         self._settings = settings
         self._fleet.apply(clusters)
-        self._publisher.allow(_allowed(settings))
+        self._publisher.allow(allowed_by(settings))
         self._batches.plan_with(rules_of(settings))
         for event, every in self._every().items():
             self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())
@@ -405,131 +346,3 @@ def _writes(events: pl.DataFrame) -> list[Write]:
 def _log_batch(commit: Commit, seconds: float) -> None:
     counted = {name: number for name, number in commit.sums.items() if number}
     log.info("batch", batch=commit.batch, seconds=round(seconds, 3), **counted)
-
-
-@contextlib.contextmanager
-def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator[Service]:
-    """Take the data directory, recover what a crash left, and return a service that is ready to run.
-
-    With ``take_over``, a new data directory becomes the owner of an archive that has another.
-
-    Raises :class:`batcher.errors.ConfigError`, :class:`batcher.errors.DataDirError` or
-    :class:`batcher.errors.ArchiveError` before anything is sent.
-    """
-    root = archive_root(settings)
-    specs = Specs()
-    clusters = specs.of(settings)
-    kcp = _kcp_connection(settings)
-    directory = DataDirectory(settings.data_dir)
-    segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
-    raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
-    with directory.owned(), contextlib.closing(raw) as spool:
-        check_owner(root, directory.id, take_over=take_over and directory.is_new)
-        batches = Batches(directory, spool.read, rules_of(settings))
-        with disk.trusted(f"recovering {directory.root}"):
-            directory.write_archive(root)
-            batches.load()
-            if directory.is_new:
-                scopes = {cluster.name: cluster.namespaces or [""] for cluster in settings.clusters}
-                go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
-            recovered = _recovered(batches, spool)
-        writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
-        edges = Edges(
-            specs,
-            Fleet(clusters, sink=writer, cursors=lambda: spool.cursors, now=now),
-            Publisher(kcp, now=now, allowed=_allowed(settings), max_pending=settings.publish.max_pending),
-            kcp,
-            Deliverer(root, directory.staged, directory.id),
-        )
-        yield Service(settings, batches, writer, spool, edges=edges, now=now)
-
-
-def go_on(batches: Batches, root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> None:
-    """Begin a new directory with what its archive has: nothing, or the rows of one that was lost.
-
-    Not asked for by the flag but by what is there: a crash may have come after the owner was replaced.
-    """
-    found = remains(root, rules=rules, scopes=scopes, now=now)
-    if found is None:
-        return
-    before = msgspec.structs.replace(NOTHING, batch=found.batch, end=found.end, totals=found.totals)
-    commit = batches.begin(before, found.result, now=to_micros(found.now))
-    log.warning("took over the archive of a lost data directory", after=before.batch, **commit.sums)
-
-
-def _recovered(batches: Batches, spool: Log) -> Recovered:
-    """Make the spool ready, and run the plan that a crash left without commit."""
-    recovered = spool.recover(batches.end, batches.planned, batches.streams)
-    for sentence in recovered.damaged:
-        log.error("spool damaged", found=sentence)
-    batches.finish()
-    # A clock that jumped back while the process was down must not date a line before a batch's now.
-    recovered.last_received_at = max(recovered.last_received_at, batches.last.now)
-    return recovered
-
-
-async def serve(
-    load: Callable[[], Settings], source: Path, *, stop: asyncio.Event, now: Now, take_over: bool = False
-) -> None:
-    """Run a service with the settings that ``load`` reads from ``source``, and again when that changes.
-
-    A file that is wrong is told of, and the settings before stay.
-    """
-    before = disk.fingerprint(source)
-    settings = load()
-    with opened(settings, now=now, take_over=take_over) as service:
-        log.info("started", data_dir=str(settings.data_dir), clusters=len(settings.clusters))
-        async with asyncio.TaskGroup() as group:
-            reloading = group.create_task(_reload_for_ever(service, load, source, before))
-            await service.run(stop)
-            reloading.cancel()
-        log.info("stopped", batch=service.status.batch)
-
-
-async def _reload_for_ever(
-    service: Service, load: Callable[[], Settings], source: Path, before: tuple[int, int, int]
-) -> None:
-    while True:
-        await asyncio.sleep(RELOAD_SECONDS)
-        found = disk.fingerprint(source)
-        if found != before:
-            before = found
-            reload(service, load)
-
-
-def reload(service: Service, load: Callable[[], Settings]) -> None:
-    """Read the settings again and apply them to ``service``, or say why not and change nothing."""
-    try:
-        service.apply(load())
-    except ConfigError as error:
-        service.told_of_configuration(f"{error.source}: {'; '.join(error.problems)}")
-        log.warning("configuration refused; the one before stays", source=error.source, problems=error.problems)
-    else:
-        service.told_of_configuration("")
-        log.info("configuration reloaded")
-
-
-def _allowed(settings: Settings) -> Callable[[str], bool]:
-    patterns = [workspace.path for workspace in settings.kcp.workspaces]
-    return lambda name: allowed(name, patterns)
-
-
-def _spec(cluster: Cluster, exec_allowed: Sequence[str]) -> ClusterSpec:
-    connection = connect(
-        name=cluster.name,
-        kubeconfig=cluster.kubeconfig,
-        context=cluster.context,
-        in_cluster=cluster.in_cluster,
-        trust=Trust(frozenset(exec_allowed), cluster.insecure_skip_tls_verify, cluster.relaxed_x509),
-    )
-    if connection.insecure:
-        log.warning("the server is not verified: whoever is in between can read tokens", cluster=cluster.name)
-    return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces), event_ttl=cluster.event_ttl)
-
-
-def _kcp_connection(settings: Settings) -> Connection:
-    """Any context of a kcp kubeconfig will do: what it says after ``/clusters/`` is not for us."""
-    trust = Trust(frozenset(settings.credentials.exec_allowed), relaxed_x509=settings.kcp.relaxed_x509)
-    connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context, trust=trust)
-    connection.server = connection.server.partition("/clusters/")[0]
-    return connection

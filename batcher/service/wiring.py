@@ -1,0 +1,92 @@
+"""What the configuration means to each part: rules, addresses, and how to watch a cluster. Nothing here runs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from batcher.connect import Connection, Trust, connect
+from batcher.errors import ConfigError
+from batcher.pipeline import Rules
+from batcher.settings import Cluster, Settings, allowed
+from batcher.stages.locate import Rule
+from batcher.watch import ClusterSpec
+
+log = structlog.get_logger("batcher")
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return what of ``settings`` a batch depends on; it becomes part of every plan."""
+    mapping = [
+        Rule(rule.cluster, rule.namespace, rule.workspace, rule.target_namespace) for rule in settings.mapping.rules
+    ]
+    mapping += [
+        Rule(cluster.name, "*", cluster.workspace, cluster_scoped=True)
+        for cluster in settings.clusters
+        if cluster.workspace
+    ]
+    return Rules(
+        mapping=tuple(mapping),
+        event_ttl=max(cluster.event_ttl for cluster in settings.clusters),
+        event_ttls={cluster.name: cluster.event_ttl for cluster in settings.clusters},
+        window=settings.aggregation.window,
+        longest=settings.aggregation.max_duration,
+        prefix=settings.transform.message_prefix,
+        owner=settings.transform.regarding == "owner",
+    )
+
+
+def archive_root(settings: Settings) -> Path:
+    """Return the archive's folder. Raises :class:`ConfigError` for a URL: object stores are not supported yet."""
+    if "://" in settings.archive.path:
+        raise ConfigError([f"archive.path: {settings.archive.path!r}: only folders are supported"])
+    return Path(settings.archive.path).absolute()
+
+
+class Specs:
+    """How to watch each configured cluster; one that did not change keeps its spec, and so its watch."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
+
+    def of(self, settings: Settings) -> list[ClusterSpec]:
+        """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be."""
+        made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
+        for cluster in settings.clusters:
+            said = (cluster, settings.credentials.exec_allowed)
+            before = self._made.get(cluster.name)
+            made[cluster.name] = before if before and before[0] == said else (said, _spec(*said))
+        self._made = made
+        return [spec for _, spec in made.values()]
+
+    def insecure(self, name: str) -> bool:
+        """Return whether the server of the cluster ``name`` is not verified."""
+        return name in self._made and self._made[name][1].connection.insecure
+
+
+def allowed_by(settings: Settings) -> Callable[[str], bool]:
+    """Return whether a workspace may be written to."""
+    patterns = [workspace.path for workspace in settings.kcp.workspaces]
+    return lambda name: allowed(name, patterns)
+
+
+def _spec(cluster: Cluster, exec_allowed: Sequence[str]) -> ClusterSpec:
+    connection = connect(
+        name=cluster.name,
+        kubeconfig=cluster.kubeconfig,
+        context=cluster.context,
+        in_cluster=cluster.in_cluster,
+        trust=Trust(frozenset(exec_allowed), cluster.insecure_skip_tls_verify, cluster.relaxed_x509),
+    )
+    if connection.insecure:
+        log.warning("the server is not verified: whoever is in between can read tokens", cluster=cluster.name)
+    return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces), event_ttl=cluster.event_ttl)
+
+
+def kcp_connection(settings: Settings) -> Connection:
+    """Return the connection to kcp. Any context will do: what it says after ``/clusters/`` is not for us."""
+    trust = Trust(frozenset(settings.credentials.exec_allowed), relaxed_x509=settings.kcp.relaxed_x509)
+    connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context, trust=trust)
+    connection.server = connection.server.partition("/clusters/")[0]
+    return connection
