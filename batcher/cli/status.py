@@ -32,6 +32,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
         (
             c.name,
             c.watch,
+            f"{c.lag_ms / 1000:.1f}s",
             ago(c.last_event_at, now) if c.last_event_at else "never",
             ago(c.last_contact_at, now) if c.last_contact_at else "never",
             str(c.restarts),
@@ -40,7 +41,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
         )
         for c in found.clusters
     ]
-    headers = ("CLUSTER", "WATCH", "LAST EVENT", "LAST CONTACT", "RESTARTS", "EVENTS", "LAST ERROR")
-    print("\n".join(table(headers, rows, numbers=(4, 5))))
+    headers = ("CLUSTER", "WATCH", "LAG", "LAST EVENT", "LAST CONTACT", "RESTARTS", "EVENTS", "LAST ERROR")
+    print("\n".join(table(headers, rows, numbers=(2, 5, 6))))
     if not running:
         raise typer.Exit(1)

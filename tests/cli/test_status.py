@@ -1,0 +1,78 @@
+"""``batcher status``: what it shows of a service that runs, is in trouble, or is gone."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from typer.testing import CliRunner
+
+from batcher import clock
+from batcher.cli import app
+from batcher.schema import SUMS
+from batcher.status import ClusterStatus, Status, write_status
+
+
+def status(at: datetime) -> Status:
+    clusters = [
+        ClusterStatus(
+            name="us-west1", watch="connected", uid="u", last_event_at=at, last_contact_at=at, restarts=2, lists=1,
+            recovered=0, insecure=False, last_error="", events=1234, occurrences=12, warnings=3, lag_ms=450,
+        ),
+        ClusterStatus(
+            name="edge-07", watch="waiting", uid="", last_event_at=None, last_contact_at=None, restarts=17, lists=0,
+            recovered=0, insecure=False, last_error="edge-07: \x1b[31mrefused\nagain", events=0, occurrences=0,
+            warnings=0, lag_ms=0,
+        ),
+    ]  # fmt: skip
+    return Status(
+        at=at, pid=4711, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5,
+        pending_writes=6, identities=7, spool_bytes=8, spool_trouble="", archive_trouble="away", publish_trouble="",
+        config_trouble="batcher.yaml: clusters: required", clusters=clusters,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    (tmp_path / "format").write_text("2\n")
+    return tmp_path
+
+
+def show(data_dir: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["status", "--data-dir", str(data_dir), *arguments])
+    return result.exit_code, result.output
+
+
+def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data_dir: Path) -> None:
+    write_status(data_dir, status(clock.now()))
+    code, out = show(data_dir)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[:5] == [
+        "service    running, process 4711",
+        "batches    3; 4 occurrences, 4 gaps",
+        "summaries  5 open, 6 writes pending",
+        "config     batcher.yaml: clusters: required",
+        "archive    away",
+    ]
+    header, one, two = (line.split() for line in lines[6:])
+    assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "LAST", "CONTACT", "RESTARTS", "EVENTS", "LAST",
+                      "ERROR"]  # fmt: skip
+    assert one[:3] + one[-2:] == ["us-west1", "connected", "0.5s", "2", "1,234"]
+    assert (two[:2], two[3:5]) == (["edge-07", "waiting"], ["never", "never"])
+    assert "\x1b" not in out
+
+
+def test_a_service_that_is_gone_is_said_so_and_the_exit_code_too(data_dir: Path) -> None:
+    write_status(data_dir, status(clock.now() - timedelta(hours=2)))
+    code, out = show(data_dir)
+    assert (code, out.splitlines()[0]) == (1, "service    NOT running; last seen 120m ago")
+
+
+def test_json_has_everything_and_the_same_exit_codes(data_dir: Path) -> None:
+    write_status(data_dir, status(clock.now()))
+    code, out = show(data_dir, "--output", "json")
+    assert (code, json.loads(out)["clusters"][0]["lag_ms"]) == (0, 450)
+    write_status(data_dir, structs.replace(status(clock.now()), stopped=True))
+    assert show(data_dir, "--output", "json")[0] == 1
