@@ -9,13 +9,13 @@ CODE := $(wildcard batcher tests benchmarks notebooks)
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-# Options of a call: make demo ARGS="--duration 30s", make test PYTEST_ARGS="-k spool", make test WORKERS=2
+# Options of a call: make demo ARGS="--duration 30s", make test PYTEST_ARGS="-k spool", make test WORKERS=4
 ARGS ?=
 PYTEST_ARGS ?=
-WORKERS ?=
+WORKERS ?= 2
 KILLS ?= 20
 SOAK_SECONDS ?= 600
-PYTEST := $(BIN)/pytest -rs $(if $(WORKERS),-n $(WORKERS))
+PYTEST := $(BIN)/pytest -rs
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export KILLS SOAK_SECONDS
@@ -46,8 +46,8 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY) ## Play a scripted outage on this machine (ARGS="--duration 30s")
 	@$(BIN)/batcher demo $(ARGS)
 
-test: $(READY) ## Run the tests (PYTEST_ARGS="-k spool"; WORKERS=2 for two processes)
-	$(PYTEST) -m "not slow and not soak" $(PYTEST_ARGS)
+test: $(READY) ## Run the tests in two processes (PYTEST_ARGS="-k spool"; WORKERS=0 for one)
+	$(PYTEST) -n $(WORKERS) -m "not slow and not soak" $(PYTEST_ARGS)
 
 lint: $(READY) ## Look for mistakes and for another layout than the formatter's
 	$(BIN)/ruff check $(CODE)
