@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.decode import decode
-from batcher.schema import LINES
+from batcher.decode import decode, decode_again
+from batcher.schema import LINES, QUARANTINE
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.telemetry import Ignored
@@ -113,6 +114,36 @@ def test_odd_events_are_rows_like_any_other(fields: dict[str, Any]) -> None:
 def test_what_the_watcher_refused_keeps_the_watchers_word() -> None:
     (bad,) = spooled(b"x", kind=Kind.REFUSED, note="longer than 4194304 bytes").quarantined.to_dicts()
     assert (bad["cause"], bad["line"]) == ("longer than 4194304 bytes", b"x")
+
+
+def again(*lines: bytes, cause: str = "wrong-shape") -> Any:
+    """What lines that came in the third incarnation are when they are read again."""
+    rows = [[1, position, None, "c1", "us-west1", 2, cause, raw] for position, raw in enumerate(lines)]
+    return decode_again(pl.DataFrame(rows, schema=QUARANTINE, orient="row"), at=RECEIVED)
+
+
+def test_a_line_that_is_read_again_is_known_by_its_old_place_and_received_now() -> None:
+    bare = json.dumps({"metadata": {"name": "e", "uid": "u", "resourceVersion": "9"}}).encode()
+    found = again(b"no JSON", line(), bare)
+    assert found.lines.schema == LINES
+    columns = ("position", "cluster_uid", "cluster", "incarnation", "delivered", "resource_version")
+    assert found.lines.select(columns).rows() == [
+        (1, "c1", "us-west1", 2, "RETRIED", 7), (2, "c1", "us-west1", 2, "RETRIED", 9),
+    ]  # fmt: skip
+    assert set(found.lines["received_at"].dt.timestamp("us")) == {RECEIVED}
+    assert found.others.rows() == [(0, "quarantined", "not-json")]
+
+
+def test_of_what_is_read_again_each_line_has_one_fate() -> None:
+    own = line(metadata={"labels": {"batcher.kcp.io/kind": "summary"}})
+    found = again(line("DELETED"), own, b'{"object":null}', b"[]", line(metadata={"uid": ""}))
+    assert found.others.rows() == [
+        (0, "ignored", ""), (1, "ignored", ""), (2, "quarantined", "wrong-shape"), (3, "quarantined", "wrong-shape"),
+        (4, "quarantined", "no-uid"),
+    ]  # fmt: skip
+    assert again(line(), cause="longer than 4194304 bytes").others.rows() == [
+        (0, "quarantined", "longer than 4194304 bytes")
+    ]
 
 
 def test_listed_items_are_bare_objects() -> None:

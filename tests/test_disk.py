@@ -31,6 +31,15 @@ def test_a_half_written_temporary_file_of_a_crash_is_replaced(tmp_path: Path) ->
     assert (tmp_path / "plan").read_bytes() == b"new"
 
 
+def test_empty_files_are_made_once_and_removed_once(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"here before")
+    disk.make_empty_files(tmp_path, ["a", "b"])
+    disk.make_empty_files(tmp_path, ["a"])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"", "b": b"here before"}
+    disk.remove_files(tmp_path, ["a", "c"])
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_a_short_write_does_not_pass_for_a_whole_one() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)  # takes what fits, which is no error, and then nothing
