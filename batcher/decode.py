@@ -104,7 +104,8 @@ class _Delivered(msgspec.Struct, frozen=True, gc=False):
     object: msgspec.Raw = _ABSENT
 
 
-_OTHERS: Columns = {name: RETRIES[name] for name in ("position", "fate", "cause")}
+_OTHERS: Columns = {name: RETRIES[name] for name in ("position", "place", "fate", "cause")}
+_PLACES: Columns = {name: RETRIES[name] for name in ("position", "place")}
 RETRIABLE = tuple(cause.value for cause in Cause if cause is not Cause.REFUSED)
 """Of what the watcher refused at once only a part is kept, and the list that followed brought the whole again."""
 
@@ -127,7 +128,9 @@ class Retried(NamedTuple):
     lines: pl.DataFrame = empty(LINES)
     """Those that can be counted now, by position; ``delivered`` is ``RETRIED``."""
     others: pl.DataFrame = empty(_OTHERS)
-    """``position, fate, cause`` of those that need not or cannot be counted."""
+    """``position, place, fate, cause`` of those that need not or cannot be counted."""
+    places: pl.DataFrame = empty(_PLACES)
+    """``position, place`` of all: where they came, and where they stand now."""
 
 
 _watch_decoder = msgspec.json.Decoder(_WatchLine)
@@ -157,24 +160,27 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
     return Decoded(_lines(rows), _quarantined(bad), ignored, _contacts(heard))
 
 
-def decode_again(quarantined: pl.DataFrame, *, at: int) -> Retried:
+def decode_again(quarantined: pl.DataFrame, *, at: int, first: int) -> Retried:
     """Return the lines of ``quarantined`` (:data:`batcher.schema.QUARANTINE`) as if they had been received ``at``.
 
-    Microseconds since the epoch; not the time when they came, because time must not run backwards along a batch.
+    Microseconds since the epoch; their positions count on from ``first``. Not the time and the place where they
+    came: time runs forward along positions.
     """
     rows: list[_Row] = []
-    others: list[tuple[int, str, str]] = []
-    for line in quarantined.sort("position").iter_rows(named=True):
+    others: list[tuple[int, int, str, str]] = []
+    ordered = quarantined.sort("position")
+    places = ordered.select("position", place=first + pl.int_range(pl.len(), dtype=pl.Int64))
+    for place, line in enumerate(ordered.iter_rows(named=True), first):
         stream = Stream(line["cluster_uid"], "events", incarnation=line["incarnation"])
         section = Section(stream, line["cluster"], _kind(line["line"]), received_at=at)
         outcome = _decode_line(section, line["line"]) if line["cause"] in RETRIABLE else line["cause"]
         if isinstance(outcome, tuple):
-            rows.append((line["position"], section, "RETRIED", outcome[1]))
+            rows.append((place, section, "RETRIED", outcome[1]))
         elif isinstance(outcome, Ignored):
-            others.append((line["position"], Fate.IGNORED.value, ""))
+            others.append((line["position"], place, Fate.IGNORED.value, ""))
         else:
-            others.append((line["position"], Fate.QUARANTINED.value, str(outcome)))
-    return Retried(_lines(rows), pl.DataFrame(others, schema=_OTHERS, orient="row"))
+            others.append((line["position"], place, Fate.QUARANTINED.value, str(outcome)))
+    return Retried(_lines(rows), pl.DataFrame(others, schema=_OTHERS, orient="row"), places)
 
 
 def _kind(line: bytes) -> Kind:

@@ -19,10 +19,12 @@ from batcher.batch import Batches, Commit, DataDirectory, KnownRecord, Retry, Wo
 from batcher.batch.process import latest, staged_paths
 from batcher.batch.quarantine import LINES_A_BATCH, answered, asked, collected, left, quarantined, requests_of, retries
 from batcher.decode import RETRIABLE, decode_again
-from batcher.errors import UsageError
+from batcher.errors import DataDirError, UsageError
 from batcher.pipeline import Rules
 from batcher.schema import OCCURRENCE
+from batcher.spool.frames import PREFIX
 from batcher.spool.log import Log
+from batcher.spool.position import Place
 from batcher.telemetry import Fate
 from batcher.text import ago, cut, safe
 
@@ -168,8 +170,25 @@ def prepare(directory: DataDirectory, batches: Batches, positions: Sequence[int]
     )
     if len(here) < LINES_A_BATCH:
         answered(directory, requests_of(set(positions) - set(here["position"])))
-    lines = decode_again(here, at=batches.last.now).lines.join(batches.state["seen"], on=OCCURRENCE, how="anti")
-    return Retry(here["position"].to_list(), _known(directory, lines) if len(lines) else [])
+    first = _first_place(directory, batches.last, len(here))
+    lines = decode_again(here, at=batches.last.now, first=first).lines
+    forgotten = lines.join(batches.state["seen"], on=OCCURRENCE, how="anti")
+    return Retry(here["position"].to_list(), first, _known(directory, forgotten) if len(forgotten) else [])
+
+
+def _first_place(directory: DataDirectory, last: Commit, lines: int) -> int:
+    """A position behind all that is counted, and before all that will be received.
+
+    The last frame ends at ``last.end``, and a frame is longer than its prefix: in so many bytes none begins.
+    Where lines were tried again since, the places behind theirs are free.
+    """
+    end = Place(*last.end)
+    taken = collected(retries(directory, last.batch).select(pl.max("place"))).item()
+    first = max(Place(end.segment, end.offset - PREFIX.size).line(0), -1 if taken is None else taken + 1)
+    if first + lines > end.line(0):
+        message = f"{directory.root}: too many lines were tried again since the last was received; start the service"
+        raise DataDirError(message)
+    return first
 
 
 def _known(directory: DataDirectory, lines: pl.DataFrame) -> list[KnownRecord]:

@@ -140,7 +140,8 @@ def run(
         "summaries": summaries.sort(SESSION),
     }
     done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
-    done["retries"] = pl.concat([done.pop("retried"), again.retried.others]).sort("position")
+    readable = again.retried.places.join(done.pop("retried"), on="place")
+    done["retries"] = pl.concat([readable, again.retried.others]).sort("position")
     return _result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
 
 
@@ -154,7 +155,7 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:
     fate = pl.when("is_new").then(pl.lit(Fate.REVISION.value)).otherwise(pl.lit(Fate.REPEAT.value))
-    return rows.filter(delivered="RETRIED").select("position", fate=fate, cause=pl.lit(""))
+    return rows.filter(delivered="RETRIED").select(place="position", fate=fate, cause=pl.lit(""))
 
 
 def _by_cluster(rows: pl.LazyFrame) -> pl.LazyFrame:

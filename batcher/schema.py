@@ -259,12 +259,15 @@ RETRIES: Columns = {
     "batch": pl.Int64,
     "at": TIME,
     "position": pl.Int64,
+    "place": pl.Int64,
     "fate": pl.String,
     "cause": pl.String,
 }
 """Data directory: what became of a quarantined line when it was tried again (:class:`batcher.telemetry.Fate`).
 
-A line leaves quarantine with the row whose fate is not ``quarantined``, once; ``cause`` says why it stays."""
+A line leaves quarantine with the row whose fate is not ``quarantined``, once; ``cause`` says why it stays. ``place``
+is the position of the row that it became in ``occurrences``: with its own it would stand before what was counted
+before it, and whoever reads rows in order of position would count otherwise."""
 
 BATCHES: Columns = {
     "batch": pl.Int64,

@@ -119,30 +119,31 @@ def test_what_the_watcher_refused_keeps_the_watchers_word() -> None:
 def again(*lines: bytes, cause: str = "wrong-shape") -> Any:
     """What lines that came in the third incarnation are when they are read again."""
     rows = [[1, position, None, "c1", "us-west1", 2, cause, raw] for position, raw in enumerate(lines)]
-    return decode_again(pl.DataFrame(rows, schema=QUARANTINE, orient="row"), at=RECEIVED)
+    return decode_again(pl.DataFrame(rows, schema=QUARANTINE, orient="row"), at=RECEIVED, first=70)
 
 
-def test_a_line_that_is_read_again_is_known_by_its_old_place_and_received_now() -> None:
+def test_a_line_that_is_read_again_stands_and_was_received_where_it_is_told() -> None:
     bare = json.dumps({"metadata": {"name": "e", "uid": "u", "resourceVersion": "9"}}).encode()
     found = again(b"no JSON", line(), bare)
     assert found.lines.schema == LINES
     columns = ("position", "cluster_uid", "cluster", "incarnation", "delivered", "resource_version")
     assert found.lines.select(columns).rows() == [
-        (1, "c1", "us-west1", 2, "RETRIED", 7), (2, "c1", "us-west1", 2, "RETRIED", 9),
+        (71, "c1", "us-west1", 2, "RETRIED", 7), (72, "c1", "us-west1", 2, "RETRIED", 9),
     ]  # fmt: skip
     assert set(found.lines["received_at"].dt.timestamp("us")) == {RECEIVED}
-    assert found.others.rows() == [(0, "quarantined", "not-json")]
+    assert found.others.rows() == [(0, 70, "quarantined", "not-json")]
+    assert found.places.rows() == [(0, 70), (1, 71), (2, 72)]
 
 
 def test_of_what_is_read_again_each_line_has_one_fate() -> None:
     own = line(metadata={"labels": {"batcher.kcp.io/kind": "summary"}})
     found = again(line("DELETED"), own, b'{"object":null}', b"[]", line(metadata={"uid": ""}))
     assert found.others.rows() == [
-        (0, "ignored", ""), (1, "ignored", ""), (2, "quarantined", "wrong-shape"), (3, "quarantined", "wrong-shape"),
-        (4, "quarantined", "no-uid"),
+        (0, 70, "ignored", ""), (1, 71, "ignored", ""), (2, 72, "quarantined", "wrong-shape"),
+        (3, 73, "quarantined", "wrong-shape"), (4, 74, "quarantined", "no-uid"),
     ]  # fmt: skip
     assert again(line(), cause="longer than 4194304 bytes").others.rows() == [
-        (0, "quarantined", "longer than 4194304 bytes")
+        (0, 70, "quarantined", "longer than 4194304 bytes")
     ]
 
 

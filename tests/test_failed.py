@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batcher.archive import Deliverer
-from batcher.batch import Commit, DataDirectory, Plan
+from batcher.archive import Deliverer, scan
+from batcher.batch import Commit, DataDirectory, Plan, Retry, Work
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import ask, asked
 from batcher.errors import DataDirError, InUse, UsageError
 from batcher.failed import one, pick, retry_here, tried, waiting
 from batcher.spool import Kind, Section
+from batcher.spool.position import Place
 from batcher.verify import verify
 from tests.history import History, history
 from tests.sections import STREAM, event, lines, misplaced, watched
@@ -43,6 +44,34 @@ def test_a_line_that_can_be_read_now_is_a_revision_like_any(tmp_path: Path) -> N
         (path,) = staged_paths(h.directory)["occurrences"]
         row = pl.read_parquet(path).row(0, named=True)
         assert (row["delivered"], row["grew"], row["verdict"], row["batch"]) == ("RETRIED", 3, "kept", 2)
+        assert h.waiting() == []
+        assert_proven(h)
+
+
+def test_rows_of_retries_stand_behind_what_was_counted_before_and_before_what_comes(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        h.batch(lines(b"no JSON"), misplaced(*(event(name, 5) for name in "abc")), minute=0)
+        bad, first, second, third = h.waiting()
+        h.batch(watched(event("d", 6)), minute=1)
+        h.batch(minute=1, retry=[bad, first])
+        h.batch(minute=1, retry=[second])
+        h.batch(watched(event("e", 7)), minute=2, retry=[third])
+        rows = scan(h.directory.archive, "occurrences", staged_paths(h.directory)["occurrences"]).sort("position")
+        found = rows.select("name", "batch", "received_at").collect()
+        assert found.select("name", "batch").rows() == [("d.1", 2), ("a.1", 3), ("b.1", 4), ("c.1", 5), ("e.1", 5)]
+        assert found["received_at"].is_sorted()
+
+
+def test_more_retries_than_there_are_places_are_refused_and_go_on_with_the_next_line(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        h.batch(misplaced(event("a", 5), event("b", 6)), minute=0)
+        first, second = h.waiting()
+        end = Place(*h.batches.last.end).line(0)
+        h.batches.next(Work(h.batches.end, h.batches.last.now, [], Retry([first], end - 1)))
+        with pytest.raises(DataDirError, match="too many lines were tried again since the last was received"):
+            h.batch(minute=1, retry=[second])
+        h.batch(watched(event("c", 7)), minute=1)
+        h.batch(minute=2, retry=[second])
         assert h.waiting() == []
         assert_proven(h)
 

@@ -55,6 +55,7 @@ class Retry(NamedTuple):
     """Quarantined lines to try again, and what the archive says of their identities."""
 
     positions: Sequence[int] = ()
+    first: int = 0
     known: Sequence[KnownRecord] = ()
 
 
@@ -160,6 +161,7 @@ class Batches:
             config=digest,
             code=batcher.__version__,
             known=[*work.retry.known],
+            first=work.retry.first,
             before=self.last.now,
         )
         self._directory.write_plan(plan)
@@ -237,7 +239,7 @@ def _again(directory: DataDirectory, plan: Plan) -> Again:
         return NOTHING_AGAIN
     lines = collected(quarantined(directory, plan.batch - 1).filter(pl.col("position").is_in(positions)))
     known = pl.DataFrame([msgspec.structs.astuple(record) for record in plan.known], schema=KNOWN, orient="row")
-    return Again(decode_again(lines, at=plan.before), known)
+    return Again(decode_again(lines, at=plan.before, first=plan.first), known)
 
 
 def _add(so_far: dict[str, dict[str, int]], batch: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:

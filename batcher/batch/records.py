@@ -58,6 +58,8 @@ class Plan(msgspec.Struct, frozen=True):
     code: str
     known: list[KnownRecord] = []
     """What was counted of the identities of these lines, as far as the state has forgotten it."""
+    first: int = 0
+    """The position of the first of these lines in the archive; those of the others follow."""
     before: int = 0
     """The ``now`` of the batch before: when these lines count as received."""
 

@@ -44,7 +44,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped")),
         _once(occurrences),
         _rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
-        _rows(batches, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
+        _rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
         _left_once(directory, last.batch),
         _rows(batches, _count(table("summaries")), "slots", "rows of summaries"),
         _rows(

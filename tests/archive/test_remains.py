@@ -25,7 +25,7 @@ from batcher.staging import StagedFile
 from batcher.verify import verify
 from tests.batch.test_process import Dying
 from tests.history import RULES, START_AT, History, history
-from tests.sections import STREAM, event, lines, watched
+from tests.sections import STREAM, event, lines, misplaced, watched
 
 Receive = Callable[[History], object]
 """What happens in a history: a batch, usually."""
@@ -346,7 +346,8 @@ def test_one_after_the_other_may_take_over_and_each_only_once(tmp_path: Path) ->
 
 def test_quarantined_lines_are_lost_with_their_directory_and_the_proof_holds_all_the_same(tmp_path: Path) -> None:
     with history(tmp_path / "lost") as h:
-        h.batch(lines(b"no JSON"), watched(event("a", 1)), minute=0)
+        h.batch(lines(b"no JSON"), misplaced(event("b", 2)), watched(event("a", 1)), minute=0)
+        h.batch(minute=1, retry=h.waiting())
         deliver(h, tmp_path / "archive")
     take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=1)
     with history(DataDirectory(tmp_path / "new")) as h:
@@ -357,7 +358,39 @@ def test_quarantined_lines_are_lost_with_their_directory_and_the_proof_holds_all
         assert [sum_.partition(":")[0] for sum_ in failed(h, tmp_path / "archive")] == [
             "quarantined = quarantined lines"
         ]
-        assert new.commits()[0].batch == 2
+        assert new.commits()[0].batch == 3
+
+
+def test_what_was_retried_is_in_the_session_that_it_came_to(tmp_path: Path) -> None:
+    """Its line is older than the session that was closed and the one that is open, and it belongs to the latter."""
+    with history(tmp_path / "lost") as h:
+        h.batch(misplaced(event("a", 1, count=3)), minute=0)
+        position = h.waiting()
+        h.batch(watched(event("a", 2, count=4)), minute=1)
+        h.batch(minute=20, outcomes=h.written())
+        h.batch(watched(event("a", 5, count=6)), minute=30)
+        late = event("a", 9, count=9, metadata=metadata(9))
+        h.batch(misplaced(late), minute=31)
+        h.batch(watched(event("a", 6, count=7)), minute=32)
+        h.batch(minute=33, retry=[*position, *h.waiting()])
+        h.batch(watched(event("a", 10, count=11)), minute=34)
+        open_before = totals(h)
+        deliver(h, tmp_path / "archive")
+    take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=35)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        assert open_before == [(START_AT + timedelta(minutes=30), 7, 4)]
+        assert set(open_before) < set(totals(h))  # what ended within a TTL is told once more
+        assert failed(h, tmp_path / "archive") == []
+
+
+def metadata(version: int) -> dict[str, str]:
+    return {"name": "a.1", "namespace": "web", "uid": "uid-a", "resourceVersion": str(version),
+            "creationTimestamp": "2026-11-23T16:00:00Z"}  # fmt: skip
+
+
+def totals(h: History) -> list[tuple[object, ...]]:
+    """When each open summary began, how often it happened, and in how many revisions."""
+    return h.batches.state["open_summaries"].select("began_at", "occurrences", "revisions").rows()
 
 
 def test_versions_begin_anew_where_they_began_anew_before_and_the_counts_go_on(tmp_path: Path) -> None:
