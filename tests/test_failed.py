@@ -55,7 +55,8 @@ def test_rows_of_retries_stand_behind_what_was_counted_before_and_before_what_co
         h.batch(watched(event("d", 6)), minute=1)
         h.batch(minute=1, retry=[bad, first])
         h.batch(minute=1, retry=[second])
-        h.batch(watched(event("e", 7)), minute=2, retry=[third])
+        h.receive(watched(event("e", 7)), minute=2)
+        h.batch(minute=9, retry=[third])
         rows = scan(h.directory.archive, "occurrences", staged_paths(h.directory)["occurrences"]).sort("position")
         found = rows.select("name", "batch", "received_at").collect()
         assert found.select("name", "batch").rows() == [("d.1", 2), ("a.1", 3), ("b.1", 4), ("c.1", 5), ("e.1", 5)]
