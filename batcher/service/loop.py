@@ -24,7 +24,7 @@ from batcher.batch.quarantine import LINES_A_BATCH, asked
 from batcher.clock import Now, from_micros, monotonic
 from batcher.connect import Connection
 from batcher.decode import revisions
-from batcher.errors import ArchiveError, Unavailable
+from batcher.errors import ArchiveError, DataDirError, Unavailable
 from batcher.failed import prepare
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
@@ -172,15 +172,15 @@ class Service:
         return True
 
     async def _asked_for(self) -> Retry:
-        """Return the quarantined lines that the next batch tries again; none while the archive cannot be asked."""
+        """Return the quarantined lines that the next batch tries again; none while what they need cannot be read."""
         directory = DataDirectory(self._settings.data_dir)
         positions = asked(directory)
         if not positions:
             return Retry()
         try:
             return await asyncio.to_thread(prepare, directory, self._batches, positions)
-        except ArchiveError as error:
-            log.warning("retries wait for the archive", lines=len(positions), error=str(error))
+        except (ArchiveError, DataDirError) as error:
+            log.warning("retries wait", lines=len(positions), error=str(error))
             return Retry()
 
     def _something_closes(self, now: int) -> bool:

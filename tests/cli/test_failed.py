@@ -6,10 +6,11 @@ from pathlib import Path
 
 import yaml
 
+from batcher.batch.quarantine import ask
 from batcher.spool import Kind, Section
 from tests.history import history
 from tests.sections import STREAM, event, lines, misplaced
-from tests.service.world import World, batcher, finish, until, world
+from tests.service.world import World, batcher, finish, script, until, world
 
 USAGE = 2
 HOSTILE = b"\x1b[31mred\x07 \xe2\x80\xaegpj \xff"
@@ -163,3 +164,16 @@ async def test_a_service_that_has_not_come_to_it_is_waited_for_only_so_long(tmp_
             assert [line["asked"] for line in json.loads(out)] == [False, True, False]
             assert (await finish(process))[0] == 0
         assert w.totals()["retried"] == 1
+
+
+async def test_a_request_that_cannot_be_read_stops_nothing_else(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        ask(w.directory, prepared(w))
+        (path,) = (w.directory.staged / "quarantine").glob("*/*.parquet")
+        path.write_bytes(b"damaged")
+        async with batcher("run", "--config", str(w.config)) as process:
+            w.happen(script(20))
+            await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
+            code, _, err = await finish(process)
+        assert (code, w.totals()["retried"]) == (0, 0)
+        assert "retries wait" in err
