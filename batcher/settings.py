@@ -190,8 +190,10 @@ class Archive(_Model):
 
 
 class Publish(_Model):
-    """How often a summary is written again (doubling from ``after`` to ``most``), and how many may wait."""
+    """How often a summary is written again (doubling from ``after`` to ``most``), how fast, and how many may wait."""
 
+    per_workspace_per_second: float = Field(default=20.0, ge=0.001, le=1_000_000, allow_inf_nan=False)
+    """Writes to each workspace; as many at once. A thousandth is one in 17 minutes."""
     rewrite_after: Duration = timedelta(seconds=30)
     rewrite_most: Duration = timedelta(minutes=10)
     max_pending: int = Field(default=100_000, ge=1)

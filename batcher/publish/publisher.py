@@ -2,7 +2,8 @@
 
 Level-triggered: what waits is one newest version a summary, never a queue of changes. One worker a
 workspace that has something to be told, and one request in flight a worker, so that a slow or refusing
-workspace delays no other. How a write is brought to the server is in :mod:`batcher.publish.exchange`.
+workspace delays no other. How a write is brought to the server is in :mod:`batcher.publish.exchange`, how
+fast a workspace is written to in :mod:`batcher.publish.budget`.
 
 Never writes outside the allowed workspaces, and keeps nothing on disk: what was in flight in a crash is
 written again from committed state, and finds itself there.
@@ -18,6 +19,7 @@ from batcher.clock import Now, to_micros
 from batcher.errors import Unavailable
 from batcher.publish.addresses import has_address
 from batcher.publish.answers import Answer, Meaning
+from batcher.publish.budget import Budget
 from batcher.publish.exchange import Requests, bring
 from batcher.publish.waiting import Entry, Waiting
 from batcher.publish.writes import Outcome, Result, Write
@@ -52,16 +54,19 @@ class Publisher:
         *,
         now: Now,
         allowed: Callable[[str], bool],
+        per_second: float = 20.0,
         max_pending: int = 100_000,
         remembered: int = REMEMBERED,
     ) -> None:
         """Write over ``connection`` to workspaces that are ``allowed``; hold at most ``max_pending`` writes.
 
+        Each workspace is sent at most ``per_second`` of them. A write that conflicts costs more requests than one.
         The last outcomes of ``remembered`` summaries are kept until the process ends.
         """
         self._connection = connection
         self._now = now
         self._allowed = allowed
+        self._budget = Budget(per_second)
         self._max_pending = max_pending
         self._remembered = remembered
         self._workspaces: dict[str, Waiting] = {}
@@ -76,6 +81,10 @@ class Publisher:
         """Write from now on to workspaces that are ``allowed``, and to no other."""
         self._allowed = allowed
 
+    def pace(self, per_second: float) -> None:
+        """Send each workspace from now on at most ``per_second`` writes."""
+        self._budget.pace(per_second)
+
     def offer(self, writes: Iterable[Write]) -> None:
         """Take ``writes`` to be sent; a newer version replaces one that waits. Never blocks.
 
@@ -89,7 +98,7 @@ class Publisher:
             if refusal := self._refusal(write):
                 self._end(write, Result.REFUSED, None, refusal)
             elif room > 0 or self._makes_room(write):
-                room -= self._waiting(write.workspace).put(write)
+                room -= self._waiting(write.workspace).put(write, first=self._known(write) is None)
 
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
@@ -165,7 +174,8 @@ class Publisher:
         """Tell ``workspace`` what waits for it, one at a time, until nothing is left."""
         waiting = self._workspaces[workspace]
         failures = 0
-        while entry := await waiting.take():
+        while await self._is_affordable(workspace) and (entry := await waiting.take()):
+            self._budget.spend(workspace, asyncio.get_running_loop().time())
             answer, version = await self._try(entry.write)
             self._judge(waiting, entry, answer, version)
             self._something_ended.set()
@@ -176,12 +186,23 @@ class Publisher:
             else:
                 failures = 0
         del self._workspaces[workspace]
+        self._budget.forget(asyncio.get_running_loop().time())
+
+    async def _is_affordable(self, workspace: str) -> bool:
+        """Return, always true, when the budget of ``workspace`` has a write left: then the best one is chosen."""
+        loop = asyncio.get_running_loop()
+        while (pause := self._budget.pause(workspace, loop.time())) > 0:  # noqa: ASYNC110  time, not an event
+            await asyncio.sleep(pause)
+        return True
+
+    def _known(self, write: Write) -> str | None:
+        """The resourceVersion with which the summary was last seen in its workspace."""
+        return self._told.get(write.summary, (-1, None))[1] or write.resource_version
 
     async def _try(self, write: Write) -> tuple[Answer, str | None]:
         """Try once; whatever goes wrong is no answer, for one bad answer must not end the service."""
-        remembered = self._told.get(write.summary, (-1, None))[1]
         try:
-            return await bring(self._connection, write, remembered or write.resource_version)
+            return await bring(self._connection, write, self._known(write))
         except Unavailable as error:
             return Answer(Meaning.LATER, str(error)), None
         except Exception as error:  # noqa: BLE001  see above

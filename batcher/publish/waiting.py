@@ -1,5 +1,8 @@
 """What one workspace has still to be told: the newest version of each summary, oldest first.
 
+What was never tried and is not in the workspace yet comes before what is there with older totals, because
+a tenant sees nothing at all of it. Tried once, it stands behind all others: it may fail for ever.
+
 A summary is either ready, or parked until its time has come, or in flight; a newer version takes its place
 wherever it is. Never holds two versions of a summary except the one in flight, and never sends.
 """
@@ -28,6 +31,7 @@ class Waiting:
         """Begin with nothing."""
         self.trouble = ""
         """Why the last write that went wrong did; empty when all is well."""
+        self._first: OrderedDict[str, Entry] = OrderedDict()
         self._ready: OrderedDict[str, Entry] = OrderedDict()
         self._parked: dict[str, Entry] = {}
         self._due: list[tuple[float, str]] = []
@@ -35,25 +39,28 @@ class Waiting:
         self._news = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._parked) + (self._in_flight is not None)
+        return len(self._first) + len(self._ready) + len(self._parked) + (self._in_flight is not None)
 
     @property
     def can_go_on(self) -> bool:
         """Whether something is ready or in flight: what is parked waits for people."""
-        return bool(self._ready) or self._in_flight is not None
+        return bool(self._first or self._ready) or self._in_flight is not None
 
     def holds(self, summary: str) -> bool:
         """Whether a write of ``summary`` waits here, so that a newer one takes no more room."""
-        return summary in self._ready or summary in self._parked
+        return self._held(summary) is not None
 
-    def put(self, write: Write) -> bool:
-        """Take ``write``, unless as new a version is here already; return whether it takes more room."""
+    def put(self, write: Write, *, first: bool = False) -> bool:
+        """Take ``write``, unless as new a version is here already; return whether it takes more room.
+
+        ``first``: the summary is not in the workspace yet.
+        """
         flying = self._in_flight
         if flying and flying.write.summary == write.summary and flying.write.version >= write.version:
             return False
-        entry = self._ready.get(write.summary) or self._parked.get(write.summary)
+        entry = self._held(write.summary)
         if entry is None:
-            self._ready[write.summary] = Entry(write)
+            (self._first if first else self._ready)[write.summary] = Entry(write)
             self._news.set()
             return True
         if entry.write.version <= write.version:
@@ -64,8 +71,8 @@ class Waiting:
         """Return the next write, which is then in flight, when there is one; None when nothing is left."""
         while True:
             self._unpark()
-            if self._ready:
-                _, self._in_flight = self._ready.popitem(last=False)
+            if some := self._first or self._ready:
+                _, self._in_flight = some.popitem(last=False)
                 return self._in_flight
             if not self._parked:
                 return None
@@ -92,11 +99,14 @@ class Waiting:
 
     def give_up_newest(self) -> None:
         """Forget the write that came last, to make room: committed state still has it, and offers it again."""
-        (self._ready or self._parked).popitem()
+        (self._ready or self._first or self._parked).popitem()
+
+    def _held(self, summary: str) -> Entry | None:
+        return self._first.get(summary) or self._ready.get(summary) or self._parked.get(summary)
 
     def _landed(self, entry: Entry) -> Entry:
         self._in_flight = None
-        newer = self._ready.pop(entry.write.summary, None)
+        newer = self._first.pop(entry.write.summary, None) or self._ready.pop(entry.write.summary, None)
         return Entry(newer.write if newer else entry.write, entry.refusals)
 
     def _unpark(self) -> None:

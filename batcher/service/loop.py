@@ -256,6 +256,7 @@ class Service:
         self._settings = settings
         self._fleet.apply(clusters)
         self._publisher.allow(allowed_by(settings))
+        self._publisher.pace(settings.publish.per_workspace_per_second)
         self._batches.plan_with(rules_of(settings))
         for event, every in self._every().items():
             self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())

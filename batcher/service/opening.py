@@ -58,7 +58,13 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
         edges = Edges(
             specs,
             Fleet(clusters, sink=writer, cursors=lambda: spool.cursors, now=now),
-            Publisher(kcp, now=now, allowed=allowed_by(settings), max_pending=settings.publish.max_pending),
+            Publisher(
+                kcp,
+                now=now,
+                allowed=allowed_by(settings),
+                per_second=settings.publish.per_workspace_per_second,
+                max_pending=settings.publish.max_pending,
+            ),
             kcp,
             Deliverer(root, directory.staged, directory.id),
         )

@@ -197,11 +197,19 @@ async def publishing(
     kcp: Kcp,
     *,
     allowed: Callable[[str], bool] = lambda _: True,
+    per_second: float = 100_000.0,
     max_pending: int = 100_000,
     remembered: int = 1000,
 ) -> AsyncIterator[Publisher]:
     """Run a publisher against ``kcp`` until the block ends; then it forgets everything."""
-    publisher = Publisher(kcp, now=lambda: NOW, allowed=allowed, max_pending=max_pending, remembered=remembered)
+    publisher = Publisher(
+        kcp,
+        now=lambda: NOW,
+        allowed=allowed,
+        per_second=per_second,
+        max_pending=max_pending,
+        remembered=remembered,
+    )
     async with asyncio.TaskGroup() as group:
         running = group.create_task(publisher.run())
         yield publisher
