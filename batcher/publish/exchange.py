@@ -19,6 +19,8 @@ from batcher.publish.answers import Answer, Meaning, classify
 from batcher.publish.writes import Write
 
 REQUEST_SECONDS = 30.0
+LARGEST_BODY = 256 * 1024
+"""Bytes: far more than a rendered Event has, far less than etcd refuses with a 500 (body-2mb.json)."""
 _ABSENT = 404
 _OCCURRENCES, _LAST_SEEN = "batcher.kcp.io/occurrences", "batcher.kcp.io/last-seen"
 _DIGITS = 18
@@ -142,6 +144,8 @@ async def _put(connection: Requests, write: Write, version: str) -> _Raw:
 
 async def _send(connection: Requests, method: str, path: str, event: dict[str, Any] | None) -> _Raw:
     body = None if event is None else msgspec.json.encode(event)
+    if body and len(body) > LARGEST_BODY:
+        return _Raw(0, b"", Answer(Meaning.NEVER, "BodyTooLarge"))
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     async with connection.request(method, path, body=body, timeout=timeout) as response:
         content = await response.read()

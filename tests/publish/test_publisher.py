@@ -253,6 +253,16 @@ async def test_a_write_refused_for_good_gives_one_outcome() -> None:
 
 
 @in_virtual_time
+async def test_an_event_of_more_than_256_kib_is_refused_unsent() -> None:
+    kcp = Kcp()
+    async with publishing(kcp) as publisher:
+        publisher.offer([write(message="x" * 262_144), write("web.2", message="x" * 261_000)])
+        assert await publisher.drain()
+        assert ends(publisher) == [("root:shop/web.1", 1, Result.REFUSED, "BodyTooLarge"), written("web.2")]
+    assert kcp.sent() == [("POST", None)]
+
+
+@in_virtual_time
 async def test_newer_totals_of_a_refused_summary_are_tried() -> None:
     kcp = Kcp()
     kcp.faults.append(INVALID)
