@@ -39,8 +39,9 @@ $(READY): requirements/dev.txt pyproject.toml
 	done; \
 	echo "make: no Python >= 3.11 with venv and ensurepip (tried: $(PYTHONS)); install one or set PYTHON" >&2; exit 1
 	@echo "Installing the pinned requirements (the first time takes a few minutes)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation -e .
+	@told=$$($(BIN)/python -m pip check) || { echo "$$told" >&2; exit 1; }
 	@touch $@
 
 demo: $(READY) ## Play a scripted outage on this machine (ARGS="--duration 30s")
