@@ -150,6 +150,7 @@ class Publisher:
                 await self._work_is_there.wait()
                 self._work_is_there.clear()
                 fresh, self._without_worker = self._without_worker, []
+                self._budget.forget(asyncio.get_running_loop().time())
                 for workspace in fresh:
                     group.create_task(self._work(workspace))
 
@@ -174,8 +175,7 @@ class Publisher:
         """Tell ``workspace`` what waits for it, one at a time, until nothing is left."""
         waiting = self._workspaces[workspace]
         failures = 0
-        while await self._is_affordable(workspace) and (entry := await waiting.take()):
-            self._budget.spend(workspace, asyncio.get_running_loop().time())
+        while entry := await self._next(workspace, waiting):
             answer, version = await self._try(entry.write)
             self._judge(waiting, entry, answer, version)
             self._something_ended.set()
@@ -186,14 +186,16 @@ class Publisher:
             else:
                 failures = 0
         del self._workspaces[workspace]
-        self._budget.forget(asyncio.get_running_loop().time())
 
-    async def _is_affordable(self, workspace: str) -> bool:
-        """Return, always true, when the budget of ``workspace`` has a write left: then the best one is chosen."""
+    async def _next(self, workspace: str, waiting: Waiting) -> Entry | None:
+        """Return the next write, chosen no sooner than the budget has one left, and spend it; None when none waits."""
         loop = asyncio.get_running_loop()
         while (pause := self._budget.pause(workspace, loop.time())) > 0:  # noqa: ASYNC110  time, not an event
             await asyncio.sleep(pause)
-        return True
+        entry = await waiting.take()
+        if entry:
+            self._budget.spend(workspace, loop.time())
+        return entry
 
     def _known(self, write: Write) -> str | None:
         """The resourceVersion with which the summary was last seen in its workspace."""

@@ -98,7 +98,7 @@ class Waiting:
         heapq.heappush(self._due, (until, landed.write.summary))
 
     def give_up_newest(self) -> None:
-        """Forget the write that came last, to make room: committed state still has it, and offers it again."""
+        """Forget the newest of what would be sent last, to make room: committed state has it, and offers it again."""
         (self._ready or self._first or self._parked).popitem()
 
     def _held(self, summary: str) -> Entry | None:

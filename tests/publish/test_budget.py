@@ -11,22 +11,20 @@ from tests.virtual_time import in_virtual_time
 BATCH_SECONDS = 5.0
 
 
+@pytest.mark.parametrize(
+    ("per_second", "times"),
+    [(4, [0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]), (0.5, [0, 2, 4])],
+    ids=["a-second-of-writes", "less-than-one-a-second"],
+)
 @in_virtual_time
-async def test_a_second_of_writes_goes_at_once_and_the_others_at_the_rate() -> None:
+async def test_a_second_of_writes_but_at_least_one_goes_at_once_and_the_others_at_the_rate(
+    per_second: float, times: list[float]
+) -> None:
     kcp = Kcp()
-    async with publishing(kcp, per_second=4) as publisher:
-        publisher.offer(write(f"web.{n}") for n in range(10))
+    async with publishing(kcp, per_second=per_second) as publisher:
+        publisher.offer(write(f"web.{n}") for n in range(len(times)))
         assert await publisher.drain()
-    assert kcp.times("") == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
-
-
-@in_virtual_time
-async def test_less_than_one_a_second_is_one_at_once() -> None:
-    kcp = Kcp()
-    async with publishing(kcp, per_second=0.5) as publisher:
-        publisher.offer(write(f"web.{n}") for n in range(3))
-        assert await publisher.drain()
-    assert kcp.times("") == [0, 2, 4]
+    assert kcp.times("") == times
 
 
 @in_virtual_time
