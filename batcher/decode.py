@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import CONTACTS, LINES, QUARANTINE, RETRIES, Columns, empty, from_rows
+from batcher.schema import CLAIMS, CONTACTS, LINES, QUARANTINE, RETRIES, Columns, empty, from_rows
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Fate, Ignored
@@ -120,6 +120,8 @@ class Decoded(NamedTuple):
     ignored: dict[Ignored, int]
     contacts: pl.DataFrame = empty(CONTACTS)
     """Columns :data:`batcher.schema.CONTACTS`: each time that a cluster was heard of."""
+    claims: pl.DataFrame = empty(CLAIMS)
+    """Columns :data:`batcher.schema.CLAIMS`, by position; they are no lines of Events, and in no sum."""
 
 
 class Retried(NamedTuple):

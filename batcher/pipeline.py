@@ -14,13 +14,14 @@ import polars as pl
 from batcher import schema
 from batcher.decode import Decoded, Retried
 from batcher.schema import OCCURRENCE, SESSION, SLOT
+from batcher.stages.adopt import adopt_rows, claims_now, judge, move, moves, name_namespaces
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
-from batcher.stages.locate import Rule, locate
+from batcher.stages.locate import BELIEVES_RULES, Rule, Trust, locate
 from batcher.stages.measure import measure
 from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.render import render
@@ -33,6 +34,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "open_summaries": ("summary",),
     "contacts": STREAM,
     "clocks": ("cluster_key",),
+    "claims": ("cluster_uid", "namespace"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -42,6 +44,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "open_summaries": schema.OPEN_SUMMARIES,
     "contacts": schema.CONTACTS,
     "clocks": schema.CLOCKS,
+    "claims": schema.CLAIMS,
 }
 
 State = dict[str, pl.DataFrame]
@@ -60,6 +63,9 @@ class Rules:
     owner: bool
     event_ttls: dict[str, timedelta] = field(default_factory=dict)
     """By the cluster's name; ``event_ttl`` is for all others."""
+    trust: Trust = BELIEVES_RULES
+    hold: timedelta = timedelta(0)
+    """How long what has no workspace waits for one."""
 
 
 class Again(NamedTuple):
@@ -108,7 +114,7 @@ def run(
 
     The lines of ``again`` were received before all others, and stand before them.
     """
-    seen, open_slots, open_summaries, known, known_clocks = (state[name].lazy() for name in STATE_KEYS)
+    seen, known, known_clocks = (state[name].lazy() for name in ("seen", "contacts", "clocks"))
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
@@ -118,14 +124,23 @@ def run(
         older = heard_now(measure(again.retried.lines.lazy()), known_clocks)
         lines, counted = pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
     rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
-    located = _collect(locate(rows.filter("is_new"), rules=rules.mapping))
-    owned = regard_owner(located) if rules.owner else located
+    mapped = _mapped(state, decoded.claims.lazy(), now, rules)
+    targets = locate(
+        rows.filter("is_new"), mapped.judged.select(*schema.CLAIMS), rules=rules.mapping, trust=rules.trust
+    )
+    located = _collect(name_namespaces(targets, mapped.judged))
+    adopted = adopt_rows(located, mapped.judged, hold=rules.hold)
+    owned = regard_owner(adopted) if rules.owner else adopted
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
     happened = measured(owned.filter(pl.col("grew") > 0))
-    parts = _collect(sessions(happened, open_summaries, window=rules.window, longest=rules.longest))
-    slots = carry_slots(parts, open_slots, now=now, window=rules.window, longest=rules.longest)
-    settled = settle(open_summaries, outcomes.lazy())
-    summaries = carry_summaries(parts, settled, outcomes.lazy(), batch=batch, now=now, window=rules.window)
+    parts = _collect(sessions(happened, mapped.summaries, window=rules.window, longest=rules.longest))
+    slots = carry_slots(
+        parts, mapped.slots.select(*schema.OPEN_SLOTS), now=now, window=rules.window, longest=rules.longest
+    )
+    settled = settle(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes.lazy())
+    summaries = carry_summaries(
+        parts, settled, outcomes.lazy(), batch=batch, now=now, window=rules.window, hold=rules.hold
+    )
     frames = {
         "rows": rows.group_by("is_new").len(),
         "retried": _counted_again(rows),
@@ -136,6 +151,7 @@ def run(
         "gaps": find_gaps(contacts, known, event_ttl=event_ttl),
         "contacts": last_contacts(contacts).sort(STREAM),
         "clocks": last_clocks(clocks).sort("cluster_key"),
+        **mapped.frames(settled),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
     }
@@ -143,6 +159,46 @@ def run(
     readable = again.retried.places.join(done.pop("retried"), on="place")
     done["retries"] = pl.concat([readable, again.retried.others]).sort("position")
     return _result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
+
+
+class _Mapped(NamedTuple):
+    """What was open before the batch, by the targets that namespaces have by now."""
+
+    judged: pl.LazyFrame
+    """All claims, with their targets (:func:`batcher.stages.adopt.judge`)."""
+    claims: pl.LazyFrame
+    gone: pl.LazyFrame
+    moved: pl.LazyFrame
+    """What of the summaries changed their target (:func:`batcher.stages.adopt.moves`)."""
+    summaries: pl.LazyFrame
+    slots: pl.LazyFrame
+    left_slots: pl.LazyFrame
+
+    def frames(self, settled: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
+        """Return what becomes of the state by it; ``settled`` are the summaries with their outcomes."""
+        return {
+            "claims": self.claims.sort("cluster_uid", "namespace"),
+            "gone": self.gone.sort("cluster_uid", "namespace"),
+            "moved": self.moved.select("was").sort("was"),
+            "moved_slots": self.slots.filter("is_moved").sort("summary", "slot"),
+            "moved_summaries": settled.join(self.moved, on="summary", how="semi").sort("summary"),
+            "left_slots": self.left_slots.sort("summary", "slot"),
+        }
+
+
+def _mapped(state: State, told: pl.LazyFrame, now: datetime, rules: Rules) -> _Mapped:
+    known, summaries, slots = (state[name].lazy() for name in ("claims", "open_summaries", "open_slots"))
+    judged = _collect(judge(known, told, rules=rules.mapping, trust=rules.trust))
+    moved = _collect(moves(summaries, judged, rules=rules.mapping, trust=rules.trust, hold=rules.hold))
+    return _Mapped(
+        judged,
+        claims_now(judged, told),
+        known.filter(now - pl.col("gone_at") > 2 * rules.event_ttl),
+        moved,
+        _collect(move(summaries, moved)),
+        _collect(move(slots, moved)),
+        slots.join(moved.select(summary="was"), on="summary", how="semi"),
+    )
 
 
 def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -199,11 +255,20 @@ def _result(
     changes = {
         "seen": Change(frames["seen"].select(*schema.SEEN), frames["forgotten"]),
         "open_slots": Change(
-            slots.filter(~pl.col("over")).select(*schema.OPEN_SLOTS),
-            slots.filter(pl.col("over") & pl.col("held")).select(STATE_KEYS["open_slots"]),
+            _with_others(slots, frames["moved_slots"], STATE_KEYS["open_slots"], ~pl.col("over"), schema.OPEN_SLOTS),
+            pl.concat([slots.filter(pl.col("over") & pl.col("held")), frames["left_slots"]], how="diagonal").select(
+                STATE_KEYS["open_slots"]
+            ),
         ),
         "open_summaries": Change(
-            summaries.filter(pl.col("end").is_null()).select(*schema.OPEN_SUMMARIES), ended.select("summary")
+            _with_others(
+                summaries, frames["moved_summaries"], ("summary",), pl.col("end").is_null(), schema.OPEN_SUMMARIES
+            ),
+            pl.concat([ended.select("summary"), frames["moved"].rename({"was": "summary"})]),
+        ),
+        "claims": Change(
+            frames["claims"],
+            frames["gone"].join(frames["claims"], on=STATE_KEYS["claims"], how="anti").select(STATE_KEYS["claims"]),
         ),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
@@ -213,6 +278,14 @@ def _result(
     tables["batches"] = pl.DataFrame([[row[name] for name in schema.BATCHES]], schema=schema.BATCHES, orient="row")
     clusters = {row.pop("cluster"): row for row in frames["clusters"].iter_rows(named=True)}
     return Result(tables, changes, sums, clusters)
+
+
+def _with_others(
+    changed: pl.DataFrame, moved: pl.DataFrame, keys: Sequence[str], goes_on: pl.Expr, columns: schema.Columns
+) -> pl.DataFrame:
+    """What goes on of ``changed``, and what only has another name now."""
+    alone = moved.join(changed, on=keys, how="anti")
+    return pl.concat([changed.filter(goes_on).select(*columns), alone.select(*columns)])
 
 
 def _sums(

@@ -41,8 +41,14 @@ SUMMARY_KEY = (
     "regarding_name",
     "type",
     "reason",
+    "unmapped_uid",
 )
-"""One line for a tenant: this happens to this object of theirs, in this cluster."""
+"""One line for a tenant: this happens to this object of theirs, in this cluster.
+
+``unmapped_uid`` is empty as soon as there is a target: until then it says which namespace waits for one."""
+
+NOBODYS = "-"
+"""The ``unmapped_uid`` of what happened between two targets: neither may read what might be the other's."""
 
 SESSION = (*SUMMARY_KEY, "began_at")
 """One summary Event: a key until it has been silent for longer than the aggregation window."""
@@ -136,6 +142,7 @@ OCCURRENCES: Columns = {
     "verdict": pl.String,
     "workspace": pl.String,
     "target_namespace": pl.String,
+    "namespace_uid": pl.String,
 }
 """Archive: one row a revision, exactly once; ``grew`` is how many occurrences it added, maybe 0.
 
@@ -220,6 +227,26 @@ CONTACTS: Columns = {
     "received_at": TIME,
 }
 """State: when each event stream (a cluster, a namespace or all) was last in reach, and in which incarnation."""
+
+CLAIMS: Columns = {
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "namespace": pl.String,
+    "uid": pl.String,
+    "position": pl.Int64,
+    "received_at": TIME,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+    "sync_target": pl.String,
+    "flaw": pl.String,
+    "gone_at": TIME,
+    "was_workspace": pl.String,
+    "was_namespace": pl.String,
+}
+"""State: what each downstream Namespace said last of the workspace that it serves; no workspace: nothing.
+
+``flaw`` is a :class:`batcher.mapping.Flaw`; ``gone_at`` is when the Namespace was deleted, null while it is there.
+``was_*`` is the target that the namespace had last before this was said; empty: none yet."""
 
 GAPS: Columns = {
     "batch": pl.Int64,

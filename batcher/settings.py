@@ -159,6 +159,17 @@ class Mapping_(_Model):  # noqa: N801  the name is taken by typing's
     """How a namespace finds its workspace."""
 
     rules: list[MappingRule] = []
+    trust: list[Literal["locator", "rules", "cluster"]] = ["rules", "cluster"]
+    """Whose word counts, in this order. A locator only where tenants cannot edit Namespaces."""
+    hold: Duration = timedelta(hours=1)
+    """How long what has no workspace waits for one."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.trust)) < len(self.trust):
+            message = f"trust: each source once, not {', '.join(self.trust)}"
+            raise ValueError(message)
+        return self
 
 
 class Aggregation(_Model):
@@ -301,6 +312,11 @@ def allowed(workspace: str, patterns: list[str]) -> bool:
     return any(re.fullmatch(_path_pattern(pattern), workspace) for pattern in patterns)
 
 
+def anchored(pattern: str) -> str:
+    """Return the regular expression, anchored, of a workspace ``pattern``."""
+    return f"^(?:{_path_pattern(pattern)})$"
+
+
 def _path_pattern(pattern: str) -> str:
     parts = re.split(r"(\*\*|\*)", pattern)
     wild = {"**": r"[a-z0-9:-]+", "*": r"[a-z0-9-]+"}
@@ -386,6 +402,6 @@ def _message(error: Any) -> str:
 
 __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Credentials", "Kcp", "Log", "MappingRule",
-    "Publish", "Serve", "Settings", "Spool", "Transform", "allowed", "duration_flag", "load", "parse_duration",
-    "refuse_fixed", "validate",
+    "Publish", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "duration_flag", "load",
+    "parse_duration", "refuse_fixed", "validate",
 ]  # fmt: skip

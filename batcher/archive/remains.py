@@ -131,12 +131,25 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
 def _slots(root: Path, since: datetime) -> pl.DataFrame:
     """All slots of each session of which one was archived ``since``."""
     recent = (
-        scan(root, "summaries", since=since).filter(pl.col("closed_at") >= since).select(*SESSION).unique().collect()
+        scan(root, "summaries", since=since)
+        .filter(pl.col("closed_at") >= since)
+        .with_columns(_unmapped_uid())
+        .select(*SESSION)
+        .unique()
+        .collect()
     )
     began = recent["began_at"].min()
     if not isinstance(began, datetime):
         return schema.empty(schema.SUMMARIES)
-    return scan(root, "summaries", since=began).join(recent.lazy(), on=SESSION, how="semi").collect()
+    found = (
+        scan(root, "summaries", since=began).with_columns(_unmapped_uid()).join(recent.lazy(), on=SESSION, how="semi")
+    )
+    return found.collect()
+
+
+def _unmapped_uid() -> pl.Expr:
+    """Older versions archived none."""
+    return pl.col("unmapped_uid").fill_null("")
 
 
 def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:

@@ -27,6 +27,7 @@ from batcher.batch.records import (
     decode_changes,
     encode_changes,
 )
+from batcher.claims import Claims
 from batcher.clock import from_micros
 from batcher.decode import decode, decode_again
 from batcher.errors import DataDirError, Unavailable
@@ -228,7 +229,8 @@ class Batches:
 def compute(directory: DataDirectory, read: Reader, plan: Plan, state: State) -> Result:
     """Return the result of ``plan`` on the ``state`` before it: of what is on disk, and nothing else."""
     rules = msgspec.json.decode(directory.read_rules(plan.config), type=Rules)
-    decoded = decode(read(Place(*plan.start), Place(*plan.end)))
+    claims = Claims()
+    decoded = decode(claims.passing(read(Place(*plan.start), Place(*plan.end))))._replace(claims=claims.read)
     now, again = from_micros(plan.now), _again(directory, plan)
     return run(decoded, _outcomes(plan.outcomes), state, batch=plan.batch, now=now, rules=rules, again=again)
 

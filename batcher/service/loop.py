@@ -186,7 +186,9 @@ class Service:
     def _something_closes(self, now: int) -> bool:
         summaries = self._batches.state["open_summaries"]
         closing = is_closed(from_micros(now), self._settings.aggregation.window)
-        return bool(summaries.lazy().filter(~pl.col("closed") & closing).select(pl.len()).collect().item())
+        mapping = self._settings.mapping
+        held = pl.col("closed") & (pl.col("workspace") == "") & is_closed(from_micros(now), mapping.hold)
+        return bool(summaries.lazy().filter((~pl.col("closed") & closing) | held).select(pl.len()).collect().item())
 
     def _offer(self, *, everything: bool) -> None:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import structlog
 
-from batcher.connect import Connection, Trust, connect
+from batcher.connect import Connection, connect
+from batcher.connect import Trust as ServerTrust
 from batcher.errors import ConfigError
 from batcher.pipeline import Rules
-from batcher.settings import Cluster, Settings, allowed
-from batcher.stages.locate import Rule
+from batcher.settings import Cluster, Settings, allowed, anchored
+from batcher.stages.locate import Rule, Trust
 from batcher.watch import ClusterSpec
 
 log = structlog.get_logger("batcher")
@@ -17,16 +18,11 @@ log = structlog.get_logger("batcher")
 
 def rules_of(settings: Settings) -> Rules:
     """Return what of ``settings`` a batch depends on; it becomes part of every plan."""
-    mapping = [
-        Rule(rule.cluster, rule.namespace, rule.workspace, rule.target_namespace) for rule in settings.mapping.rules
-    ]
-    mapping += [
-        Rule(cluster.name, "*", cluster.workspace, cluster_scoped=True)
-        for cluster in settings.clusters
-        if cluster.workspace
-    ]
+    mapping, trust = _mapping(settings)
     return Rules(
-        mapping=tuple(mapping),
+        mapping=mapping,
+        trust=trust,
+        hold=settings.mapping.hold,
         event_ttl=max(cluster.event_ttl for cluster in settings.clusters),
         event_ttls={cluster.name: cluster.event_ttl for cluster in settings.clusters},
         window=settings.aggregation.window,
@@ -34,6 +30,22 @@ def rules_of(settings: Settings) -> Rules:
         prefix=settings.transform.message_prefix,
         owner=settings.transform.regarding == "owner",
     )
+
+
+def _mapping(settings: Settings) -> tuple[tuple[Rule, ...], Trust]:
+    said = settings.mapping
+    sources = {
+        "locator": [],
+        "rules": [Rule(r.cluster, r.namespace, r.workspace, r.target_namespace) for r in said.rules],
+        "cluster": [Rule(c.name, "*", c.workspace, cluster_scoped=True) for c in settings.clusters if c.workspace],
+    }
+    before = said.trust[: said.trust.index("locator")] if "locator" in said.trust else []
+    trust = Trust(
+        locators="locator" in said.trust,
+        rules_first=sum(len(sources[name]) for name in before),
+        allowed=tuple(anchored(workspace.path) for workspace in settings.kcp.workspaces),
+    )
+    return tuple(rule for name in said.trust for rule in sources[name]), trust
 
 
 def archive_root(settings: Settings) -> Path:
@@ -48,13 +60,14 @@ class Specs:
 
     def __init__(self) -> None:
         """Know of none."""
-        self._made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
+        self._made: dict[str, tuple[tuple[Cluster, list[str], tuple[str, ...]], ClusterSpec]] = {}
 
     def of(self, settings: Settings) -> list[ClusterSpec]:
         """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be."""
-        made: dict[str, tuple[tuple[Cluster, list[str]], ClusterSpec]] = {}
+        made: dict[str, tuple[tuple[Cluster, list[str], tuple[str, ...]], ClusterSpec]] = {}
+        resources = ("events", "namespaces") if "locator" in settings.mapping.trust else ("events",)
         for cluster in settings.clusters:
-            said = (cluster, settings.credentials.exec_allowed)
+            said = (cluster, settings.credentials.exec_allowed, resources)
             before = self._made.get(cluster.name)
             made[cluster.name] = before if before and before[0] == said else (said, _spec(*said))
         self._made = made
@@ -71,22 +84,24 @@ def allowed_by(settings: Settings) -> Callable[[str], bool]:
     return lambda name: allowed(name, patterns)
 
 
-def _spec(cluster: Cluster, exec_allowed: Sequence[str]) -> ClusterSpec:
+def _spec(cluster: Cluster, exec_allowed: Sequence[str], resources: tuple[str, ...]) -> ClusterSpec:
     connection = connect(
         name=cluster.name,
         kubeconfig=cluster.kubeconfig,
         context=cluster.context,
         in_cluster=cluster.in_cluster,
-        trust=Trust(frozenset(exec_allowed), cluster.insecure_skip_tls_verify, cluster.relaxed_x509),
+        trust=ServerTrust(frozenset(exec_allowed), cluster.insecure_skip_tls_verify, cluster.relaxed_x509),
     )
     if connection.insecure:
         log.warning("the server is not verified: whoever is in between can read tokens", cluster=cluster.name)
-    return ClusterSpec(cluster.name, connection, tuple(cluster.namespaces), event_ttl=cluster.event_ttl)
+    return ClusterSpec(
+        cluster.name, connection, tuple(cluster.namespaces), resources=resources, event_ttl=cluster.event_ttl
+    )
 
 
 def kcp_connection(settings: Settings) -> Connection:
     """Return the connection to kcp. Any context will do: what it says after ``/clusters/`` is not for us."""
-    trust = Trust(frozenset(settings.credentials.exec_allowed), relaxed_x509=settings.kcp.relaxed_x509)
+    trust = ServerTrust(frozenset(settings.credentials.exec_allowed), relaxed_x509=settings.kcp.relaxed_x509)
     connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context, trust=trust)
     connection.server = connection.server.partition("/clusters/")[0]
     return connection

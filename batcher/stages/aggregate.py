@@ -18,11 +18,20 @@ from batcher.schema import MEASURES, SESSION, SLOT, SUMMARY_KEY
 
 
 def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the kept and unmapped rows as what they add to a session; in order of position."""
+    """Return the kept and unmapped rows as what they add to a session; in order of position.
+
+    In: columns of :func:`batcher.stages.adopt.adopt_rows`.
+    """
+    unmapped = pl.col("workspace") == ""
     return (
         rows.sort("position")
         .with_columns(
             received=pl.col("received_at"),
+            # A Node's Events lie in namespace default, and no claim of that one may adopt them.
+            namespace=pl.when(~unmapped | (pl.col("regarding_namespace") != ""))
+            .then("namespace")
+            .otherwise(pl.lit("")),
+            unmapped_uid=pl.when(unmapped).then("namespace_uid").otherwise(pl.lit("")),
             revisions=pl.lit(1, pl.Int64),
             occurrences=pl.col("grew"),
             first_seen=pl.col("since_at"),
@@ -30,17 +39,28 @@ def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
             messages_vary=pl.lit(value=False),
         )
         .with_columns(last_at=pl.col("received"))
-        .select(*SUMMARY_KEY, "received", *MEASURES)
+        .select(*SUMMARY_KEY, "received", "adopted_by", *MEASURES)
     )
 
 
 def sessions(
     rows: pl.LazyFrame, open_summaries: pl.LazyFrame, *, window: timedelta, longest: timedelta
 ) -> pl.LazyFrame:
-    """Add ``began_at`` and ``slot`` to measured rows; a row continues the open session of its key, or not."""
-    previous = open_summaries.filter(~pl.col("closed")).select(*SUMMARY_KEY, open_began="began_at", open_last="last_at")
+    """Add ``began_at`` and ``slot`` to measured rows; a row continues the newest open session of its key, or not.
+
+    What waited for a target and was adopted begins a session of its own, which later rows continue: it had begun
+    before anybody knew whose it was. In: ``open_summaries`` with ``adopted_by``, 0 if it was not in this batch.
+    """
+    previous = (
+        open_summaries.filter(~pl.col("closed"))
+        .select(*SUMMARY_KEY, open_began="began_at", open_last="last_at", open_adopted_by="adopted_by")
+        .sort("open_began")
+        .unique(SUMMARY_KEY, keep="last", maintain_order=True)
+    )
     before = pl.coalesce(pl.col("received").shift(1).over(SUMMARY_KEY), "open_last")
-    begins = (before.is_null() | (pl.col("received") - before > window)).alias("begins")
+    adopted_before = pl.coalesce(pl.col("adopted_by").shift(1).over(SUMMARY_KEY), "open_adopted_by", 0)
+    is_of_another = (pl.col("adopted_by") != 0) & (pl.col("adopted_by") != adopted_before)
+    begins = (before.is_null() | (pl.col("received") - before > window) | is_of_another).alias("begins")
     own = pl.col("received").first().over(*SUMMARY_KEY, "session")
     return (
         rows.join(previous, on=SUMMARY_KEY, how="left", maintain_order="left")
@@ -75,20 +95,28 @@ def _fold(parts: list[pl.LazyFrame], by: tuple[str, ...]) -> pl.LazyFrame:
             pl.col("messages_vary").any() | (pl.col("message").n_unique() > 1),
             pl.col(newest).last(),
         )
-        .with_columns(summary=_summary_id())
+        .with_columns(summary=summary_id())
         .select("summary", *by, *MEASURES)
     )
 
 
-def _summary_id() -> pl.Expr:
-    """128 bits of xxh3 over the lengths and values of the session's columns, in hex: stable for ever."""
-    values = [
-        pl.col(name) if name != "began_at" else pl.col(name).dt.timestamp("us").cast(pl.String) for name in SESSION
-    ]
-    unambiguous = pl.concat_str(
-        [part for v in values for part in (v.str.len_bytes().cast(pl.String), v)], separator=" "
+def summary_id() -> pl.Expr:
+    """128 bits of xxh3 over the lengths and values of the session's columns, in hex: stable for ever.
+
+    A column that came later takes part only where it is not empty, last, so that older names stay.
+    """
+    values = {name: pl.col(name) for name in SESSION} | {"began_at": pl.col("began_at").dt.timestamp("us")}
+    later = values.pop("unmapped_uid")
+    parts = [part for value in values.values() for part in _measured_text(value.cast(pl.String))]
+    known = pl.concat_str(parts, separator=" ")
+    unambiguous = (
+        pl.when(later == "").then(known).otherwise(pl.concat_str([known, *_measured_text(later)], separator=" "))
     )
     return unambiguous.map_batches(_hash, return_dtype=pl.String)
+
+
+def _measured_text(value: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    return value.str.len_bytes().cast(pl.String), value
 
 
 def _hash(texts: pl.Series) -> pl.Series:

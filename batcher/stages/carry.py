@@ -41,6 +41,7 @@ def carry_summaries(
     batch: int,
     now: datetime,
     window: timedelta,
+    hold: timedelta,
 ) -> pl.LazyFrame:
     """Return summaries that rows, an outcome or time changes: :data:`OPEN_SUMMARIES`, ``is_new``, ``end``.
 
@@ -49,12 +50,16 @@ def carry_summaries(
     grown = _grown(parts, settled, batch)
     others = settled.join(grown, on="summary", how="anti")
     told = others.join(outcomes, on="summary", how="semi")
-    silent = others.join(told, on="summary", how="anti").filter(~pl.col("closed") & is_closed(now, window))
+    ends = (
+        ~pl.col("closed") & is_closed(now, window)
+        | pl.col("closed") & (pl.col("workspace") == "") & ending(now, hold).is_not_null()
+    )
+    silent = others.join(told, on="summary", how="anti").filter(ends)
     same = pl.concat([told, silent]).with_columns(is_new=pl.lit(value=False))
     return (
         pl.concat([grown, same.select(*OPEN_SUMMARIES, "is_new")])
         .with_columns(closed=pl.col("closed") | is_closed(now, window))
-        .with_columns(end=ending())
+        .with_columns(end=ending(now, hold))
     )
 
 

@@ -6,14 +6,16 @@ row is ``unmapped``: archived, and never written anywhere.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import polars as pl
 
+from batcher.schema import TARGET
 from batcher.telemetry import Verdict
 
-_PLACE = ("cluster", "namespace", "cluster_scoped")
+_CLAIM = ("claimed", "claimed_namespace", "flaw")
+_PLACE = ("cluster", "namespace", "cluster_scoped", *_CLAIM)
 
 
 class Rule(NamedTuple):
@@ -28,21 +30,68 @@ class Rule(NamedTuple):
     """Whether it also takes Events about objects without a namespace, into namespace ``default``."""
 
 
-def locate(rows: pl.LazyFrame, *, rules: Sequence[Rule]) -> pl.LazyFrame:
-    """Add ``workspace, target_namespace`` (empty when unmapped) and ``verdict``; the first matching rule wins.
+class Trust(NamedTuple):
+    """Whose word on the workspace of a namespace counts."""
 
-    In: ``cluster, namespace, regarding_namespace``.
+    locators: bool = False
+    """Whether a Namespace's locator goes before all rules; one with a flaw leaves the namespace unmapped."""
+    rules_first: int = 0
+    """How many of the rules go before the locator all the same."""
+    allowed: tuple[str, ...] = (".*",)
+    """Anchored regular expressions of the workspaces that may be written to; any other leaves a row unmapped."""
+
+
+BELIEVES_RULES = Trust()
+
+
+def locate(
+    rows: pl.LazyFrame, claims: pl.LazyFrame, *, rules: Sequence[Rule], trust: Trust = BELIEVES_RULES
+) -> pl.LazyFrame:
+    """Add ``workspace, target_namespace`` (empty when unmapped) and ``verdict``.
+
+    In: ``position, cluster_uid, cluster, namespace, regarding_namespace``; ``claims``, those of the state and of the
+    batch, :data:`batcher.schema.CLAIMS`. What a Namespace claimed last before a row's position goes before the first
+    rule that matches.
     """
-    rows = rows.with_columns(cluster_scoped=pl.col("regarding_namespace") == "")
-    workspace = _first([(_matches(rule), pl.lit(rule.workspace)) for rule in rules])
-    target = _first([(_matches(rule), _target_namespace(rule)) for rule in rules])
-    places = rows.select(_PLACE).unique().with_columns(workspace=workspace, target_namespace=target)
+    rows = _claimed(rows, claims).with_columns(cluster_scoped=pl.col("regarding_namespace") == "")
+    claimed = _believed(trust)
+    names = [(_matches(rule), pl.lit(rule.workspace)) for rule in rules]
+    namespaces = [(_matches(rule), _target_namespace(rule)) for rule in rules]
+    first = trust.rules_first
+    workspace = _first([*names[:first], *claimed("claimed"), *names[first:]])
+    target = _first([*namespaces[:first], *claimed("claimed_namespace"), *namespaces[first:]])
+    is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
+    places = (
+        rows.select(_PLACE)
+        .unique()
+        .with_columns(workspace=workspace, target_namespace=target)
+        .with_columns(pl.when(is_allowed).then(name).otherwise(pl.lit("")).alias(name) for name in TARGET)
+    )
     mapped = pl.when(pl.col("workspace") != "").then(pl.lit(Verdict.KEPT.value))
     return (
-        rows.join(places, on=_PLACE, how="left")
+        rows.join(places, on=_PLACE, how="left", nulls_equal=True)
         .with_columns(verdict=mapped.otherwise(pl.lit(Verdict.UNMAPPED.value)))
-        .drop("cluster_scoped")
+        .drop("cluster_scoped", *_CLAIM)
     )
+
+
+def _claimed(rows: pl.LazyFrame, claims: pl.LazyFrame) -> pl.LazyFrame:
+    """Add ``claimed, claimed_namespace, flaw`` as of each row's position; null where no Namespace was told of."""
+    said = claims.select(
+        "cluster_uid", "namespace", "position", "flaw", claimed="workspace", claimed_namespace="target_namespace"
+    )
+    return rows.sort("position").join_asof(
+        said.sort("position"), on="position", by=("cluster_uid", "namespace"), check_sortedness=False
+    )
+
+
+def _believed(trust: Trust) -> Callable[[str], list[tuple[pl.Expr, pl.Expr]]]:
+    """Cases for a column of the claim: a flaw ends the search, so that a doubtful namespace falls to nobody."""
+    ours = ~pl.col("cluster_scoped") & trust.locators
+    return lambda name: [
+        (ours & (pl.col("flaw") != ""), pl.lit("")),
+        (ours & (pl.col("claimed") != ""), pl.col(name)),
+    ]
 
 
 def _first(cases: list[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:

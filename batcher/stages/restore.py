@@ -72,11 +72,16 @@ def restore_parts(
     slots of a key are archived in their order, so what it received up to the newest of them is in one.
     """
     archived = slots.group_by(SUMMARY_KEY).agg(
-        pl.max("began_at"), pl.max("last_at"), through=pl.max("position"), closed=pl.lit(value=False)
+        pl.max("began_at"),
+        pl.max("last_at"),
+        through=pl.max("position"),
+        closed=pl.lit(value=False),
+        adopted_by=pl.lit(0, pl.Int64),
     )
     counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
     happened = counted.filter(pl.col("grew") > 0)
-    rows = measured(happened.with_columns(since_at=_since_at())).join(
+    waiting = {"namespace_uid": pl.col("namespace_uid").fill_null(""), "adopted_by": pl.lit(0, pl.Int64)}
+    rows = measured(happened.with_columns(since_at=_since_at(), **waiting)).join(
         archived.select(*SUMMARY_KEY, "through"), on=SUMMARY_KEY, how="left", maintain_order="left"
     )
     later = rows.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from batcher.schema import Columns
+from batcher.schema import NOBODYS, Columns
 
 OUTCOMES: Columns = {
     "summary": pl.String,
@@ -44,11 +44,16 @@ def settle(summaries: pl.LazyFrame, outcomes: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def ending() -> pl.Expr:
-    """``published``, ``dead_lettered`` or ``archived`` for an open summary that has ended, else null."""
+def ending(now: datetime, hold: timedelta) -> pl.Expr:
+    """``published``, ``dead_lettered`` or ``archived`` for an open summary that has ended, else null.
+
+    One without a workspace waits for one for ``hold``; nobody's (:data:`NOBODYS`) waits for nothing.
+    """
     handled = pl.col("written_version") >= pl.col("version")
+    waits = (pl.lit(now) - pl.col("last_at") <= hold) & (pl.col("unmapped_uid") != NOBODYS)
     end = (
-        pl.when(pl.col("workspace") == "").then(pl.lit("archived"))
+        pl.when((pl.col("workspace") == "") & waits).then(None)
+        .when(pl.col("workspace") == "").then(pl.lit("archived"))
         .when(handled & (pl.col("refusal") != "")).then(pl.lit("dead_lettered"))
         .when(handled).then(pl.lit("published"))
     )  # fmt: skip

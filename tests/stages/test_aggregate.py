@@ -8,7 +8,7 @@ from batcher.schema import MEASURES, OPEN_SLOTS, OPEN_SUMMARIES, SUMMARY_KEY, TI
 from batcher.stages.aggregate import fold_slots, fold_summaries, is_slot_over, measured, sessions
 from tests.stages.rows import START, at, frame
 
-ROWS: Columns = {**dict.fromkeys(SUMMARY_KEY, pl.String()), "received": TIME, **MEASURES}
+ROWS: Columns = {**dict.fromkeys(SUMMARY_KEY, pl.String()), "received": TIME, "adopted_by": pl.Int64, **MEASURES}
 WINDOW, LONGEST = timedelta(minutes=5), timedelta(minutes=30)
 
 
@@ -23,14 +23,16 @@ def rows(*minutes: float, **fields: Any) -> pl.LazyFrame:
 def begun(*minutes: float, open_: tuple[float, float] | None = None) -> list[tuple[float, int]]:
     """(minute that its session began, slot) of rows received at ``minutes``; ``open_``: began, last."""
     state = [] if open_ is None else [{"began_at": at(open_[0]), "last_at": at(open_[1])}]
-    found = sessions(rows(*minutes), frame(OPEN_SUMMARIES, state), window=WINDOW, longest=LONGEST).collect()
+    found = sessions(
+        rows(*minutes), frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, state), window=WINDOW, longest=LONGEST
+    ).collect()
     return [((began - START) / timedelta(minutes=1), slot) for began, slot in found.select("began_at", "slot").rows()]
 
 
 def test_a_row_is_measured_by_what_it_added_and_when_it_happened_and_came() -> None:
     columns: Columns = {**{name: kind for name, kind in ROWS.items() if name not in ("received", "revisions",
         "occurrences", "first_seen", "last_seen", "messages_vary")}, "received_at": TIME, "since_at": TIME,
-        "grew": pl.Int64}  # fmt: skip
+        "grew": pl.Int64, "regarding_namespace": pl.String, "namespace_uid": pl.String}  # fmt: skip
     said = [{"position": p, "received_at": at(9), "since_at": at(1), "last_at": at(2), "grew": p} for p in (7, 3)]
     found = measured(frame(columns, said)).collect()
     told = ["position", "received", "last_at", "first_seen", "last_seen", "revisions", "occurrences", "messages_vary"]
@@ -64,14 +66,16 @@ def test_rows_continue_the_open_session_of_the_state() -> None:
 
 def test_different_keys_have_sessions_of_their_own() -> None:
     both = pl.concat([rows(0, reason="A"), rows(4, 8, reason="B")])
-    found = sessions(both, frame(OPEN_SUMMARIES, []), window=WINDOW, longest=LONGEST).collect()
+    found = sessions(
+        both, frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, []), window=WINDOW, longest=LONGEST
+    ).collect()
     assert found.select("reason", "began_at").unique().sort("reason").rows() == [("A", at(0)), ("B", at(4))]
 
 
 def test_a_slot_and_a_session_sum_their_rows_and_take_their_text_from_the_newest() -> None:
     parts = sessions(
         pl.concat([rows(0, message="old", first_seen=at(-9)), rows(1, message="new", position=7)]),
-        frame(OPEN_SUMMARIES, []), window=WINDOW, longest=LONGEST,
+        frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, []), window=WINDOW, longest=LONGEST,
     )  # fmt: skip
     for folded in (fold_slots(parts, frame(OPEN_SLOTS, [])), fold_summaries(parts, frame(OPEN_SUMMARIES, []))):
         (row,) = folded.collect().to_dicts()
@@ -80,7 +84,9 @@ def test_a_slot_and_a_session_sum_their_rows_and_take_their_text_from_the_newest
 
 
 def test_a_summary_is_named_by_its_key_and_beginning_for_ever() -> None:
-    parts = sessions(rows(0, reason="BackOff"), frame(OPEN_SUMMARIES, []), window=WINDOW, longest=LONGEST)
+    parts = sessions(
+        rows(0, reason="BackOff"), frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, []), window=WINDOW, longest=LONGEST
+    )
     (row,) = fold_summaries(parts, frame(OPEN_SUMMARIES, [])).collect().to_dicts()
     assert row["summary"] == "ae5366884567e591b3acfc7b36a7699e"
 

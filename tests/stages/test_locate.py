@@ -1,7 +1,8 @@
 import polars as pl
 import pytest
 
-from batcher.stages.locate import Rule, locate
+from batcher.schema import CLAIMS, empty
+from batcher.stages.locate import Rule, Trust, locate
 
 RULES = (
     Rule("edge-*", "shop-*", "root:org:shop"),
@@ -14,11 +15,13 @@ RULES = (
 
 def located(cluster: str, namespace: str, regarding: str | None = None) -> tuple[str, str, str]:
     row = {
+        "position": 5,
+        "cluster_uid": "uid",
         "cluster": cluster,
         "namespace": namespace,
         "regarding_namespace": namespace if regarding is None else regarding,
     }
-    found = locate(pl.LazyFrame([row]), rules=RULES).collect()
+    found = locate(pl.LazyFrame([row]), empty(CLAIMS).lazy(), rules=RULES).collect()
     return found.select("workspace", "target_namespace", "verdict").row(0)
 
 
@@ -49,5 +52,59 @@ def test_an_event_about_an_object_without_a_namespace_is_the_cluster_owners_and_
 
 
 def test_without_rules_everything_is_unmapped_and_kept_in_the_archive() -> None:
-    rows = pl.LazyFrame({"cluster": ["a"], "namespace": ["n"], "regarding_namespace": ["n"]})
-    assert locate(rows, rules=()).collect()["verdict"].to_list() == ["unmapped"]
+    rows = pl.LazyFrame([_row(1, "n")])
+    assert locate(rows, empty(CLAIMS).lazy(), rules=()).collect()["verdict"].to_list() == ["unmapped"]
+
+
+def _row(position: int, namespace: str, regarding: str | None = None) -> dict[str, object]:
+    where = namespace if regarding is None else regarding
+    return {
+        "position": position,
+        "cluster_uid": "uid",
+        "cluster": "a",
+        "namespace": namespace,
+        "regarding_namespace": where,
+    }
+
+
+def _claim(position: int, namespace: str, workspace: str, flaw: str = "") -> dict[str, object]:
+    said = {"position": position, "namespace": namespace, "workspace": workspace, "flaw": flaw}
+    return {"cluster_uid": "uid", "target_namespace": "shop", **said}
+
+
+def told(rows: list[dict[str, object]], claims: list[dict[str, object]], trust: Trust) -> list[tuple[str, str]]:
+    rules = [Rule("*", "*", "root:platform", cluster_scoped=True)]
+    said = pl.LazyFrame(claims, schema=CLAIMS)
+    found = locate(pl.LazyFrame(rows), said, rules=rules, trust=trust).sort("position")
+    return found.select("workspace", "target_namespace").collect().rows()
+
+
+LOCATORS = Trust(locators=True)
+
+
+def test_a_row_goes_where_its_namespace_said_last_before_it() -> None:
+    claims = [_claim(30, "n", "root:b"), _claim(10, "n", "root:a"), _claim(15, "other", "root:c")]
+    assert told([_row(40, "n"), _row(5, "n"), _row(20, "n")], claims, LOCATORS) == [
+        ("root:platform", "n"),
+        ("root:a", "shop"),
+        ("root:b", "shop"),
+    ]
+
+
+def test_a_claim_that_is_not_trusted_changes_nothing() -> None:
+    assert told([_row(20, "n")], [_claim(10, "n", "root:a")], Trust()) == [("root:platform", "n")]
+
+
+def test_a_namespace_with_a_flawed_claim_falls_to_nobody() -> None:
+    assert told([_row(20, "n")], [_claim(10, "n", "root:a", "other-name")], LOCATORS) == [("", "")]
+
+
+def test_a_claim_never_reaches_a_workspace_that_is_not_allowed() -> None:
+    trust = Trust(locators=True, allowed=("^root:a$", "^root:platform$"))
+    claims = [_claim(10, "n", "root:a"), _claim(10, "forged", "root:ab")]
+    assert told([_row(20, "n"), _row(21, "forged")], claims, trust) == [("root:a", "shop"), ("", "")]
+
+
+def test_no_claim_of_a_namespace_takes_an_object_without_one() -> None:
+    claims = [_claim(10, "default", "root:a")]
+    assert told([_row(20, "default", regarding="")], claims, LOCATORS) == [("root:platform", "default")]

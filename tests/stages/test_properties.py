@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from batcher import schema
-from batcher.schema import LINES, MEASURES, OCCURRENCE, OPEN_SLOTS, OPEN_SUMMARIES, SUMMARY_KEY, TIME, Columns
+from batcher.schema import (
+    CLAIMS,
+    LINES,
+    MEASURES,
+    OCCURRENCE,
+    OPEN_SLOTS,
+    OPEN_SUMMARIES,
+    SUMMARY_KEY,
+    TIME,
+    Columns,
+    empty,
+)
 from batcher.stages.aggregate import fold_slots, fold_summaries, measured, sessions
 from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, remember
@@ -142,8 +153,14 @@ def test_locate_takes_the_first_rule_that_matches_and_a_cluster_s_own_objects_on
     namespace: str,
     scoped: bool,  # noqa: FBT001  drawn
 ) -> None:
-    row = {"cluster": cluster, "namespace": namespace, "regarding_namespace": "" if scoped else namespace or "x"}
-    (found,) = locate(pl.LazyFrame([row]), rules=said).collect().to_dicts()
+    row = {
+        "position": 1,
+        "cluster_uid": "u",
+        "cluster": cluster,
+        "namespace": namespace,
+        "regarding_namespace": "" if scoped else namespace or "x",
+    }
+    (found,) = locate(pl.LazyFrame([row]), empty(CLAIMS).lazy(), rules=said).collect().to_dicts()
     hits = [
         (rule.workspace, "default" if scoped else rule.target_namespace.format(namespace=namespace), "kept")
         for rule in said
@@ -154,8 +171,8 @@ def test_locate_takes_the_first_rule_that_matches_and_a_cluster_s_own_objects_on
 
 def test_a_glob_of_many_stars_is_no_work() -> None:
     """A backtracking engine would need longer than the world is old."""
-    row = {"cluster": "a" * 5000, "namespace": "n", "regarding_namespace": "n"}
-    found = locate(pl.LazyFrame([row]), rules=[Rule("*a" * 30 + "b", "*", "root:a")]).collect()
+    row = {"position": 1, "cluster_uid": "u", "cluster": "a" * 5000, "namespace": "n", "regarding_namespace": "n"}
+    found = locate(pl.LazyFrame([row]), empty(CLAIMS).lazy(), rules=[Rule("*a" * 30 + "b", "*", "root:a")]).collect()
     assert found["verdict"].to_list() == ["unmapped"]
 
 
@@ -174,6 +191,7 @@ KEPT: Columns = {
         "cluster", "message", "component", "reporting_controller", "related_api_version", "related_kind",
         "related_namespace", "related_name", "related_field_path")},
     "position": pl.Int64, "received_at": TIME, "since_at": TIME, "last_at": TIME, "grew": pl.Int64,
+    "regarding_namespace": pl.String, "namespace_uid": pl.String, "adopted_by": pl.Int64,
 }  # fmt: skip
 
 
@@ -191,7 +209,13 @@ def happenings(draw: st.DrawFn) -> Rows:
 
 def placed(rows: Sequence[dict[str, Any]], open_summaries: pl.DataFrame) -> pl.LazyFrame:
     taken = measured(frame(KEPT, rows))
-    return sessions(taken, open_summaries.lazy(), window=WINDOW, longest=LONGEST).collect().lazy()
+    return (
+        sessions(
+            taken, open_summaries.lazy().with_columns(adopted_by=pl.lit(0, pl.Int64)), window=WINDOW, longest=LONGEST
+        )
+        .collect()
+        .lazy()
+    )
 
 
 def carried(rows: Rows, state: tuple[pl.DataFrame, pl.DataFrame], batch: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -201,7 +225,7 @@ def carried(rows: Rows, state: tuple[pl.DataFrame, pl.DataFrame], batch: int) ->
     nothing = frame(OUTCOMES, [])
     return (
         carry_slots(parts, slots.lazy(), now=now, window=WINDOW, longest=LONGEST).collect(),
-        carry_summaries(parts, summaries.lazy(), nothing, batch=batch, now=now, window=WINDOW).collect(),
+        carry_summaries(parts, summaries.lazy(), nothing, batch=batch, now=now, window=WINDOW, hold=HOUR).collect(),
     )
 
 

@@ -17,7 +17,9 @@ def settled(summary: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def end(**summary: Any) -> str | None:
-    found: str | None = frame(OPEN_SUMMARIES, [SUMMARY | summary]).select(ending()).collect().item()
+    found: str | None = (
+        frame(OPEN_SUMMARIES, [SUMMARY | summary]).select(ending(at(10), timedelta(minutes=10))).collect().item()
+    )
     return found
 
 
@@ -53,7 +55,9 @@ def test_an_outcome_that_comes_late_takes_nothing_back() -> None:
         ({"closed": True, "written_version": 4}, None),
         ({"closed": True, "written_version": 5}, "published"),
         ({"closed": True, "written_version": 5, "refusal": "Invalid"}, "dead_lettered"),
-        ({"closed": True, "workspace": ""}, "archived"),
+        ({"closed": True, "workspace": "", "last_at": at(-0.1)}, "archived"),
+        ({"closed": True, "workspace": "", "last_at": at(0)}, None),
+        ({"closed": True, "workspace": "", "last_at": at(0), "unmapped_uid": "-"}, "archived"),
         ({"closed": False, "workspace": ""}, None),
     ],
 )
