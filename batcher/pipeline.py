@@ -17,6 +17,7 @@ from batcher.schema import OCCURRENCE, SESSION, SLOT
 from batcher.stages.adopt import adopt_rows, claims_now, judge, move, moves, name_namespaces
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.carry import carry_slots, carry_summaries
+from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
@@ -24,7 +25,7 @@ from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_cloc
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust, locate
 from batcher.stages.measure import measure
 from batcher.stages.recall import KNOWN, heard_now, recall
-from batcher.stages.render import render
+from batcher.stages.render import Look, render
 from batcher.stages.settle import settle
 from batcher.telemetry import Fate
 
@@ -35,6 +36,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "contacts": STREAM,
     "clocks": ("cluster_key",),
     "claims": ("cluster_uid", "namespace"),
+    "nodes": ("cluster_uid", "name"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -45,6 +47,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "contacts": schema.CONTACTS,
     "clocks": schema.CLOCKS,
     "claims": schema.CLAIMS,
+    "nodes": schema.NODES,
 }
 
 State = dict[str, pl.DataFrame]
@@ -66,6 +69,14 @@ class Rules:
     trust: Trust = BELIEVES_RULES
     hold: timedelta = timedelta(0)
     """How long what has no workspace waits for one."""
+    expose_nodes: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def look(self) -> Look:
+        """How summaries look."""
+        return Look(self.prefix, self.expose_nodes, self.labels, self.annotations)
 
 
 class Again(NamedTuple):
@@ -152,6 +163,7 @@ def run(
         "contacts": last_contacts(contacts).sort(STREAM),
         "clocks": last_clocks(clocks).sort("cluster_key"),
         **mapped.frames(settled),
+        **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
     }
@@ -201,6 +213,12 @@ def _mapped(state: State, told: pl.LazyFrame, now: datetime, rules: Rules) -> _M
     )
 
 
+def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
+    learned = learn(known, told).sort("cluster_uid", "name")
+    gone = outdated(known, now).sort("cluster_uid", "name")
+    return {"nodes": learned, "nodes_gone": gone, "nodes_known": pl.concat([known, learned])}
+
+
 def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Compute what several later frames start from once: ``collect_all`` alone would repeat it for each.
 
@@ -240,7 +258,8 @@ def _result(
 ) -> Result:
     slots, summaries = frames["slots"], frames["summaries"]
     ended = summaries.filter(pl.col("end").is_not_null())
-    dead = _dead_letters(ended.filter(pl.col("end") == "dead_lettered"), batch=batch, now=now, rules=rules)
+    refused = ended.filter(pl.col("end") == "dead_lettered")
+    dead = _dead_letters(refused, frames["nodes_known"], batch=batch, now=now, look=rules.look)
     stamp = {"batch": pl.lit(batch, pl.Int64)}
     tables = {
         "occurrences": frames["occurrences"],
@@ -269,6 +288,10 @@ def _result(
         "claims": Change(
             frames["claims"],
             frames["gone"].join(frames["claims"], on=STATE_KEYS["claims"], how="anti").select(STATE_KEYS["claims"]),
+        ),
+        "nodes": Change(
+            frames["nodes"],
+            frames["nodes_gone"].join(frames["nodes"], on=STATE_KEYS["nodes"], how="anti").select(STATE_KEYS["nodes"]),
         ),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
@@ -317,8 +340,8 @@ def _sums(
     }
 
 
-def _dead_letters(dead: pl.DataFrame, *, batch: int, now: datetime, rules: Rules) -> pl.DataFrame:
-    events = render(dead.lazy(), now=now, prefix=rules.prefix).select("summary", "event")
+def _dead_letters(dead: pl.DataFrame, nodes: pl.DataFrame, *, batch: int, now: datetime, look: Look) -> pl.DataFrame:
+    events = render(dead.lazy(), nodes.lazy(), now=now, look=look).select("summary", "event")
     return (
         dead.lazy()
         .join(events, on="summary")

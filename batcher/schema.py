@@ -248,6 +248,13 @@ CLAIMS: Columns = {
 ``flaw`` is a :class:`batcher.mapping.Flaw`; ``gone_at`` is when the Namespace was deleted, null while it is there.
 ``was_*`` is the target that the namespace had last before this was said; empty: none yet."""
 
+NODES: Columns = {
+    "cluster_uid": pl.String,
+    "name": pl.String,
+    "seen_at": TIME,
+}
+"""State: the nodes that a cluster's Events told of, and when last: names that no tenant is to read."""
+
 GAPS: Columns = {
     "batch": pl.Int64,
     "cluster_uid": pl.String,

@@ -43,6 +43,12 @@ _SIZES = {
 }
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"(\d+)\s*([KMGT]?i?)B?")
+_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
+_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_OURS = ("kcp.io/", "batcher.kcp.io/")
+_ANNOTATIONS_BYTES = 64 * 1024
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -92,6 +98,23 @@ def _positive(value: timedelta) -> timedelta:
 def _cluster_name(value: str) -> str:
     if not _LABEL.fullmatch(value):
         message = f"{value!r} is not a DNS-1123 label (lower-case letters, digits and -, at most 63)"
+        raise ValueError(message)
+    return value
+
+
+def _free_key(value: str) -> str:
+    if not _KEY.fullmatch(value):
+        message = f"{value!r} is not a key of a label or annotation, such as team or example.com/team"
+        raise ValueError(message)
+    if value.startswith(_OURS):
+        message = f"{value!r}: keys of {' and '.join(_OURS)} are set by batcher itself"
+        raise ValueError(message)
+    return value
+
+
+def _label_value(value: str) -> str:
+    if not _VALUE.fullmatch(value):
+        message = f"{value!r} is not a label's value (letters, digits, - _ and ., at most 63, no colon or slash)"
         raise ValueError(message)
     return value
 
@@ -184,6 +207,18 @@ class Transform(_Model):
 
     message_prefix: bool = True
     regarding: Literal["owner", "object"] = "owner"
+    expose_nodes: bool = False
+    """Whether tenants may read the names of nodes."""
+    add_labels: dict[Annotated[str, AfterValidator(_free_key)], Annotated[str, AfterValidator(_label_value)]] = {}
+    add_annotations: dict[Annotated[str, AfterValidator(_free_key)], str] = {}
+
+    @model_validator(mode="after")
+    def _annotations_fit(self) -> Self:
+        size = sum(len(key.encode()) + len(value.encode()) for key, value in self.add_annotations.items())
+        if size > _ANNOTATIONS_BYTES:
+            message = f"addAnnotations: {size} bytes together, at most {_ANNOTATIONS_BYTES}"
+            raise ValueError(message)
+        return self
 
 
 class BatchSettings(_Model):

@@ -247,6 +247,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "none.yaml", {})
 
 
+@pytest.mark.parametrize(
+    ("transform", "problem"),
+    [
+        ({"addLabels": {"kcp.io/x": "x"}}, "'kcp.io/x': keys of kcp.io/ and batcher.kcp.io/ are set by batcher itself"),
+        ({"addLabels": {"a b": "x"}}, "'a b' is not a key of a label or annotation, such as team or example.com/team"),
+        (
+            {"addLabels": {"a": ":"}},
+            "':' is not a label's value (letters, digits, - _ and ., at most 63, no colon or slash)",
+        ),
+        ({"addAnnotations": {"a": "x" * 70_000}}, "addAnnotations: 70001 bytes together, at most 65536"),
+    ],
+)  # fmt: skip
+def test_what_kcp_would_refuse_on_every_summary_is_refused_at_the_start(transform: Any, problem: str) -> None:
+    (found,) = problems(transform=transform)
+    assert found.endswith(problem)
+
+
 def test_settings_cannot_be_changed() -> None:
     settings: Settings = validate(document(), "t")
     with pytest.raises(ValidationError, match="frozen"):

@@ -193,16 +193,16 @@ class Service:
     def _offer(self, *, everything: bool) -> None:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""
         publish = self._settings.publish
-        now = self._now()
+        now, state = self._now(), self._batches.state
         wait = timedelta(0) if everything else publish.rewrite_after
         chosen = due(
-            self._batches.state["open_summaries"].lazy(),
+            state["open_summaries"].lazy(),
             now=now,
             rewrite_after=wait,
             rewrite_most=publish.rewrite_most,
         )
-        events = render(chosen, now=now, prefix=self._settings.transform.message_prefix).collect(engine="in-memory")
-        self._publisher.offer(_writes(events))
+        events = render(chosen, state["nodes"].lazy(), now=now, look=rules_of(self._settings).look)
+        self._publisher.offer(_writes(events.collect(engine="in-memory")))
 
     async def settle(self) -> None:
         """Batch what is here, write every summary's newest totals, and batch the outcomes."""

@@ -29,6 +29,9 @@ def rules_of(settings: Settings) -> Rules:
         longest=settings.aggregation.max_duration,
         prefix=settings.transform.message_prefix,
         owner=settings.transform.regarding == "owner",
+        expose_nodes=settings.transform.expose_nodes,
+        labels=dict(settings.transform.add_labels),
+        annotations=dict(settings.transform.add_annotations),
     )
 
 

@@ -5,31 +5,75 @@ function of the session, so a write is idempotent by name. Nothing here decides 
 Source of each field: the object at the end of ``docs`` on what we write, accepted by a real kcp.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
+import msgspec
 import polars as pl
+
+from batcher.stages.conceal import conceal
 
 INT32 = 2**31 - 1
 _MESSAGE_BYTES = 1024
+_LONGEST = {
+    "regarding_api_version": 253, "regarding_kind": 63, "regarding_name": 253, "related_api_version": 253,
+    "related_kind": 63, "related_name": 253, "related_field_path": 253, "type": 63, "reason": 128, "component": 128,
+    "reporting_controller": 128,
+}  # fmt: skip
+"""Characters: what an API server takes of the new-style fields, and more than any real one has of the others."""
+_LOGICAL = "^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 _MICROSECONDS = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
-def render(summaries: pl.LazyFrame, *, now: datetime, prefix: bool) -> pl.LazyFrame:
+class Look(NamedTuple):
+    """How summaries look to tenants."""
+
+    prefix: bool = True
+    """The cluster in front of the message, because plain ``kubectl get events`` shows it nowhere else."""
+    expose_nodes: bool = False
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+
+def render(summaries: pl.LazyFrame, nodes: pl.LazyFrame, *, now: datetime, look: Look) -> pl.LazyFrame:
     """Return ``summary, version, resource_version`` (the one last written), and the write's
     ``workspace, namespace, name, event`` (JSON without resourceVersion).
 
-    In: :data:`batcher.schema.OPEN_SUMMARIES`. ``prefix`` puts the cluster in front of the message, because
-    plain ``kubectl get events`` shows it nowhere else.
+    In: :data:`batcher.schema.OPEN_SUMMARIES` and :data:`batcher.schema.NODES`.
     """
-    return summaries.with_columns(event_name=_name()).select(
+    concealed = conceal(summaries, None if look.expose_nodes else nodes)
+    return _cut(concealed, look).with_columns(event_name=_name()).select(
         "summary",
         "version",
         "resource_version",
         "workspace",
         namespace="target_namespace",
         name="event_name",
-        event=_event(now, prefix=prefix).struct.json_encode(),
+        event=_event(now, look).struct.json_encode().map_batches(_present, return_dtype=pl.String),
+    )  # fmt: skip
+
+
+def _present(events: pl.Series) -> pl.Series:
+    """Leave out the labels and annotations that are null: an API server would take them for empty ones."""
+    decoded = [msgspec.json.decode(event) for event in events]
+    for event in decoded:
+        for kind in ("labels", "annotations"):
+            event["metadata"][kind] = {k: v for k, v in event["metadata"][kind].items() if v is not None}
+    return pl.Series([msgspec.json.encode(event).decode() for event in decoded], dtype=pl.String)
+
+
+def _cut(summaries: pl.LazyFrame, look: Look) -> pl.LazyFrame:
+    """Cut every text to its size; ``truncated`` names the fields that were longer."""
+    long = {name: pl.col(name).str.len_chars() > most for name, most in _LONGEST.items()}
+    message, message_is_cut = _message(prefix=look.prefix)
+    fields = {**long, "message": message_is_cut}
+    names = [pl.when(is_long).then(pl.lit(name)) for name, is_long in fields.items()]
+    return summaries.with_columns(
+        pl.concat_str(names, separator=",", ignore_nulls=True).alias("truncated"),
+        message.alias("message"),
+        *(pl.col(name).str.slice(0, most) for name, most in _LONGEST.items()),
     )
 
 
@@ -41,16 +85,16 @@ def _name() -> pl.Expr:
                          pl.col("summary").str.slice(0, 16))  # fmt: skip
 
 
-def _event(now: datetime, *, prefix: bool) -> pl.Expr:
+def _event(now: datetime, look: Look) -> pl.Expr:
     return pl.struct(
         pl.lit("v1").alias("apiVersion"),
         pl.lit("Event").alias("kind"),
-        _metadata(now).alias("metadata"),
+        _metadata(now, look).alias("metadata"),
         _regarding().alias("involvedObject"),
         _related().alias("related"),
         pl.col("type"),
         pl.col("reason"),
-        _message(prefix=prefix).alias("message"),
+        pl.col("message"),
         pl.struct(component=pl.concat_str("cluster", pl.lit("/"), "component")).alias("source"),
         pl.col("reporting_controller").alias("reportingComponent"),
         pl.lit("batcher").alias("reportingInstance"),
@@ -60,15 +104,22 @@ def _event(now: datetime, *, prefix: bool) -> pl.Expr:
     )
 
 
-def _metadata(now: datetime) -> pl.Expr:
-    labels = {"kcp.io/sync-target": pl.col("cluster"), "batcher.kcp.io/kind": pl.lit("summary")}
-    annotations = {
+def _metadata(now: datetime, look: Look) -> pl.Expr:
+    """Ours go over those of the configuration."""
+    is_logical = pl.col("workspace").str.contains(_LOGICAL)
+    labels = {name: pl.lit(value) for name, value in look.labels.items()} | {
+        "kcp.io/sync-target": pl.col("cluster"),
+        "kcp.io/workspace": pl.when(is_logical).then("workspace"),
+        "batcher.kcp.io/kind": pl.lit("summary"),
+    }
+    annotations = {name: pl.lit(value) for name, value in look.annotations.items()} | {
         "kcp.io/source-cluster": pl.col("cluster"),
-        "kcp.io/workspace-path": pl.col("workspace"),
+        "kcp.io/workspace-path": pl.when(~is_logical).then("workspace"),
         "kcp.io/synced-at": pl.lit(now).dt.strftime(_SECONDS),
         "batcher.kcp.io/occurrences": pl.col("occurrences").cast(pl.String),
         "batcher.kcp.io/first-seen": pl.col("first_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/last-seen": pl.col("last_seen").dt.strftime(_MICROSECONDS),
+        "batcher.kcp.io/truncated": pl.when(pl.col("truncated") != "").then("truncated"),
     }
     return pl.struct(
         pl.col("event_name").alias("name"),
@@ -99,12 +150,13 @@ def _related() -> pl.Expr:
     return pl.when(pl.col("related_name") != "").then(reference)
 
 
-def _message(*, prefix: bool) -> pl.Expr:
-    """The newest message, said to vary when it did, cut at a character so that it stays within 1024 bytes."""
+def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
+    """The newest message, said to vary when it did, within 1024 bytes; and whether it had to be cut for that."""
     start = pl.concat_str(pl.lit("["), "cluster", pl.lit("] ")) if prefix else pl.lit("")
     end = pl.when("messages_vary").then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
     room = _MESSAGE_BYTES - start.str.len_bytes().cast(pl.Int64) - end.str.len_bytes().cast(pl.Int64)
     text = pl.col("message")
+    fits = text.str.len_bytes() <= room
     # A character is at most four bytes, so a quarter of the room always fits; most text is ASCII and needs no cut.
     cut = pl.concat_str(text.str.slice(0, room // 4 - 1), pl.lit("…"))
-    return pl.concat_str(start, pl.when(text.str.len_bytes() <= room).then(text).otherwise(cut), end)
+    return pl.concat_str(start, pl.when(fits).then(text).otherwise(cut), end), ~fits

@@ -14,6 +14,7 @@ from batcher.schema import (
     CLAIMS,
     LINES,
     MEASURES,
+    NODES,
     OCCURRENCE,
     OPEN_SLOTS,
     OPEN_SUMMARIES,
@@ -28,7 +29,7 @@ from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
-from batcher.stages.render import render
+from batcher.stages.render import Look, render
 from batcher.stages.settle import OUTCOMES, due, settle
 from tests.stages.rows import at, frame
 
@@ -309,5 +310,6 @@ def test_what_is_due_is_dirty_and_has_a_workspace_and_stays_as_it_was(rows: Rows
 
 @given(st.lists(st.text("0a", min_size=16, max_size=16), max_size=6, unique=True))
 def test_summaries_render_to_as_many_events_of_different_names(summaries: list[str]) -> None:
-    found = render(frame(OPEN_SUMMARIES, [{"summary": s, "cluster": "c"} for s in summaries]), now=at(0), prefix=True)
+    rows = frame(OPEN_SUMMARIES, [{"summary": s, "cluster": "c"} for s in summaries])
+    found = render(rows, frame(NODES, []), now=at(0), look=Look())
     assert found.collect()["name"].n_unique() == len(summaries) == len(found.collect())

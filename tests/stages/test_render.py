@@ -6,23 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.schema import OPEN_SUMMARIES
-from batcher.stages.render import render
+from batcher.schema import NODES, OPEN_SUMMARIES
+from batcher.stages.render import Look, render
 from tests.stages.rows import at, frame
 
 SUMMARY = {
-    "summary": "18a2f3c4d5e6f7010000000000000000", "cluster": "us-west1", "workspace": "root:shop",
+    "summary": "18a2f3c4d5e6f7010000000000000000", "cluster": "us-west1", "workspace": "root:shop", "cluster_uid": "u",
+    "namespace": "down",
     "target_namespace": "shop", "regarding_api_version": "apps/v1", "regarding_kind": "Deployment",
     "regarding_name": "web", "type": "Warning", "reason": "BackOff", "occurrences": 240, "component": "kubelet",
     "reporting_controller": "kubelet", "message": "Back-off restarting failed container", "first_seen": at(-55),
     "last_seen": at(-0.5), "related_api_version": "v1", "related_kind": "Pod", "related_namespace": "down",
     "related_name": "web-7c5d8-x1", "related_field_path": "spec.containers{app}",
 }  # fmt: skip
+TEXTS = ("regarding_api_version", "regarding_kind", "regarding_name", "related_kind", "related_name", "type", "reason",
+         "component", "reporting_controller")  # fmt: skip
+HUGE = st.integers(0, 3).flatmap(lambda kind: st.just(["", "€" * 100_000, "\x00" * 50_000, "😀" * 100_000][kind]))
+NODES_KNOWN = [{"cluster_uid": "u", "name": "c9b7eea91"}]
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def rendered(*, prefix: bool = True, **changes: Any) -> tuple[str, dict[str, Any]]:
-    row = render(frame(OPEN_SUMMARIES, [SUMMARY | changes]), now=at(0), prefix=prefix).collect()
+    row = render(
+        frame(OPEN_SUMMARIES, [SUMMARY | changes]), frame(NODES, NODES_KNOWN), now=at(0), look=Look(prefix)
+    ).collect()
     event: dict[str, Any] = json.loads(row["event"][0])
     return row["name"][0], event
 
@@ -88,10 +95,6 @@ def test_a_message_stays_within_1024_bytes_and_ends_with_what_must_be_said(text:
     assert event["message"].endswith(" (messages vary)") or not vary
 
 
-TEXTS = ("regarding_api_version", "regarding_kind", "regarding_name", "related_kind", "related_name", "type", "reason",
-         "component", "reporting_controller")  # fmt: skip
-
-
 @given(st.fixed_dictionaries(dict.fromkeys(TEXTS, st.text(max_size=8))))
 def test_whatever_a_cluster_says_comes_out_of_the_json_as_it_was_and_in_the_targets_namespace(
     said: dict[str, Any],
@@ -130,13 +133,41 @@ def test_a_message_is_cut_only_when_it_does_not_fit_and_at_a_character() -> None
     assert rendered(message="€" * 400)[1]["message"] == "[us-west1] " + "€" * 252 + "…"
 
 
+def test_what_was_cut_is_named_in_an_annotation_and_what_was_not_has_none() -> None:
+    annotations = rendered(message="a" * 1025, reason="R" * 129)[1]["metadata"]["annotations"]
+    assert annotations["batcher.kcp.io/truncated"] == "reason,message"
+    assert "batcher.kcp.io/truncated" not in rendered()[1]["metadata"]["annotations"]
+
+
+@given(st.fixed_dictionaries(dict.fromkeys((*TEXTS, "message", "related_api_version", "related_field_path"), HUGE)))
+def test_no_text_however_long_makes_an_event_larger_than_40_kilobytes(said: dict[str, Any]) -> None:
+    assert len(json.dumps(rendered(**said)[1]).encode()) < 40 * 1024
+
+
+def test_a_logical_name_is_a_label_and_a_path_an_annotation_never_the_other_way_round() -> None:
+    logical = rendered(workspace="1eiksweb95coe579")[1]["metadata"]
+    assert logical["labels"]["kcp.io/workspace"] == "1eiksweb95coe579"
+    assert "kcp.io/workspace-path" not in logical["annotations"]
+    assert "kcp.io/workspace" not in rendered()[1]["metadata"]["labels"]
+
+
+def test_labels_and_annotations_of_the_configuration_are_on_every_summary_and_never_over_ours() -> None:
+    look = Look(labels={"team": "sre", "kcp.io/sync-target": "x"}, annotations={"example.com/a": "b"})
+    event = json.loads(
+        render(frame(OPEN_SUMMARIES, [SUMMARY]), frame(NODES, []), now=at(0), look=look).collect()["event"][0]
+    )
+    assert event["metadata"]["labels"]["team"] == "sre"
+    assert event["metadata"]["labels"]["kcp.io/sync-target"] == "us-west1"
+    assert event["metadata"]["annotations"]["example.com/a"] == "b"
+
+
 def test_the_prefix_can_be_left_out() -> None:
     assert rendered(prefix=False)[1]["message"] == "Back-off restarting failed container"
 
 
 def test_a_related_object_without_a_namespace_is_given_none_and_none_at_all_is_none() -> None:
-    related = rendered(related_kind="Node", related_name="n1", related_namespace="")[1]["related"]
-    assert (related["kind"], related["name"], related["namespace"]) == ("Node", "n1", None)
+    related = rendered(related_kind="PersistentVolume", related_name="pv-1", related_namespace="")[1]["related"]
+    assert (related["kind"], related["name"], related["namespace"]) == ("PersistentVolume", "pv-1", None)
     assert rendered(related_name="")[1]["related"] is None
 
 
