@@ -154,10 +154,12 @@ happenings = st.lists(
 
 
 def timed(waits: Sequence[Happening]) -> list[Happening]:
-    minute, story = 0.0, []
+    """One after the other; a Namespace that was created again keeps its new uid, for an old one never comes back."""
+    minute, again, story = 0.0, False, list[Happening]()
     for wait, what in waits:
         minute += wait + 0.001
-        story.append((minute, what))
+        again = again or (isinstance(what, Claimed) and what.uid == "u2")
+        story.append((minute, what._replace(uid="u2") if again and isinstance(what, Claimed) else what))
     return story
 
 
