@@ -285,14 +285,8 @@ def _result(
             ),
             pl.concat([ended.select("summary"), frames["moved"].rename({"was": "summary"})]),
         ),
-        "claims": Change(
-            frames["claims"],
-            frames["gone"].join(frames["claims"], on=STATE_KEYS["claims"], how="anti").select(STATE_KEYS["claims"]),
-        ),
-        "nodes": Change(
-            frames["nodes"],
-            frames["nodes_gone"].join(frames["nodes"], on=STATE_KEYS["nodes"], how="anti").select(STATE_KEYS["nodes"]),
-        ),
+        "claims": _told_again_stays("claims", frames["claims"], frames["gone"]),
+        "nodes": _told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }
@@ -301,6 +295,12 @@ def _result(
     tables["batches"] = pl.DataFrame([[row[name] for name in schema.BATCHES]], schema=schema.BATCHES, orient="row")
     clusters = {row.pop("cluster"): row for row in frames["clusters"].iter_rows(named=True)}
     return Result(tables, changes, sums, clusters)
+
+
+def _told_again_stays(table: str, told: pl.DataFrame, gone: pl.DataFrame) -> Change:
+    """Put what was ``told``, and take out what of ``gone`` was not."""
+    keys = STATE_KEYS[table]
+    return Change(told, gone.join(told, on=keys, how="anti").select(keys))
 
 
 def _with_others(

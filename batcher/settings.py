@@ -95,30 +95,34 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
-def _cluster_name(value: str) -> str:
-    if not _LABEL.fullmatch(value):
-        message = f"{value!r} is not a DNS-1123 label (lower-case letters, digits and -, at most 63)"
-        raise ValueError(message)
-    return value
+def _spelt(pattern: re.Pattern[str], what: str) -> AfterValidator:
+    """Refuse a text that ``pattern`` does not match as a whole; ``what`` is what it ought to be."""
+
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            message = f"{value!r} is not {what}"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
 
 
-def _free_key(value: str) -> str:
-    if not _KEY.fullmatch(value):
-        message = f"{value!r} is not a key of a label or annotation, such as team or example.com/team"
-        raise ValueError(message)
+def _not_ours(value: str) -> str:
     if value.startswith(_OURS):
         message = f"{value!r}: keys of {' and '.join(_OURS)} are set by batcher itself"
         raise ValueError(message)
     return value
 
 
-def _label_value(value: str) -> str:
-    if not _VALUE.fullmatch(value):
-        message = f"{value!r} is not a label's value (letters, digits, - _ and ., at most 63, no colon or slash)"
-        raise ValueError(message)
-    return value
-
-
+ClusterName = Annotated[str, _spelt(_LABEL, "a DNS-1123 label (lower-case letters, digits and -, at most 63)")]
+FreeKey = Annotated[
+    str,
+    _spelt(_KEY, "a key of a label or annotation, such as team or example.com/team"),
+    AfterValidator(_not_ours),
+]
+LabelValue = Annotated[
+    str, _spelt(_VALUE, "a label's value (letters, digits, - _ and ., at most 63, no colon or slash)")
+]
 Duration = Annotated[timedelta, BeforeValidator(_parse_text_duration), AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
 
@@ -130,7 +134,7 @@ class _Model(BaseModel):
 class Cluster(_Model):
     """A source cluster, and how to reach it."""
 
-    name: Annotated[str, AfterValidator(_cluster_name)]
+    name: ClusterName
     kubeconfig: Path | None = None
     in_cluster: bool = False
     context: str | None = None
@@ -209,8 +213,8 @@ class Transform(_Model):
     regarding: Literal["owner", "object"] = "owner"
     expose_nodes: bool = False
     """Whether tenants may read the names of nodes."""
-    add_labels: dict[Annotated[str, AfterValidator(_free_key)], Annotated[str, AfterValidator(_label_value)]] = {}
-    add_annotations: dict[Annotated[str, AfterValidator(_free_key)], str] = {}
+    add_labels: dict[FreeKey, LabelValue] = {}
+    add_annotations: dict[FreeKey, str] = {}
 
     @model_validator(mode="after")
     def _annotations_fit(self) -> Self:

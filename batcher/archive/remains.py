@@ -130,26 +130,16 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
 
 def _slots(root: Path, since: datetime) -> pl.DataFrame:
     """All slots of each session of which one was archived ``since``."""
-    recent = (
-        scan(root, "summaries", since=since)
-        .filter(pl.col("closed_at") >= since)
-        .with_columns(_unmapped_uid())
-        .select(*SESSION)
-        .unique()
-        .collect()
-    )
+    recent = _summaries(root, since).filter(pl.col("closed_at") >= since).select(*SESSION).unique().collect()
     began = recent["began_at"].min()
     if not isinstance(began, datetime):
         return schema.empty(schema.SUMMARIES)
-    found = (
-        scan(root, "summaries", since=began).with_columns(_unmapped_uid()).join(recent.lazy(), on=SESSION, how="semi")
-    )
-    return found.collect()
+    return _summaries(root, began).join(recent.lazy(), on=SESSION, how="semi").collect()
 
 
-def _unmapped_uid() -> pl.Expr:
-    """Older versions archived none."""
-    return pl.col("unmapped_uid").fill_null("")
+def _summaries(root: Path, since: datetime) -> pl.LazyFrame:
+    """The table; older versions archived no ``unmapped_uid``."""
+    return scan(root, "summaries", since=since).with_columns(pl.col("unmapped_uid").fill_null(""))
 
 
 def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:

@@ -33,7 +33,7 @@ from batcher.settings import Settings, refuse_fixed
 from batcher.spool import Stream
 from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
-from batcher.stages.aggregate import is_closed
+from batcher.stages.carry import is_due_to_change
 from batcher.stages.missing import missing
 from batcher.stages.render import render
 from batcher.stages.settle import due
@@ -185,10 +185,9 @@ class Service:
 
     def _something_closes(self, now: int) -> bool:
         summaries = self._batches.state["open_summaries"]
-        closing = is_closed(from_micros(now), self._settings.aggregation.window)
-        mapping = self._settings.mapping
-        held = pl.col("closed") & (pl.col("workspace") == "") & is_closed(from_micros(now), mapping.hold)
-        return bool(summaries.lazy().filter((~pl.col("closed") & closing) | held).select(pl.len()).collect().item())
+        window, hold = self._settings.aggregation.window, self._settings.mapping.hold
+        due_to_change = summaries.lazy().filter(is_due_to_change(from_micros(now), window, hold))
+        return bool(due_to_change.select(pl.len()).collect().item())
 
     def _offer(self, *, everything: bool) -> None:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""

@@ -50,17 +50,19 @@ def carry_summaries(
     grown = _grown(parts, settled, batch)
     others = settled.join(grown, on="summary", how="anti")
     told = others.join(outcomes, on="summary", how="semi")
-    ends = (
-        ~pl.col("closed") & is_closed(now, window)
-        | pl.col("closed") & (pl.col("workspace") == "") & ending(now, hold).is_not_null()
-    )
-    silent = others.join(told, on="summary", how="anti").filter(ends)
+    silent = others.join(told, on="summary", how="anti").filter(is_due_to_change(now, window, hold))
     same = pl.concat([told, silent]).with_columns(is_new=pl.lit(value=False))
     return (
         pl.concat([grown, same.select(*OPEN_SUMMARIES, "is_new")])
         .with_columns(closed=pl.col("closed") | is_closed(now, window))
         .with_columns(end=ending(now, hold))
     )
+
+
+def is_due_to_change(now: datetime, window: timedelta, hold: timedelta) -> pl.Expr:
+    """Whether time alone changes an open summary: it closes, or has waited long enough for a workspace."""
+    closes = ~pl.col("closed") & is_closed(now, window)
+    return closes | pl.col("closed") & (pl.col("workspace") == "") & ending(now, hold).is_not_null()
 
 
 def _grown(parts: pl.LazyFrame, settled: pl.LazyFrame, batch: int) -> pl.LazyFrame:

@@ -25,7 +25,7 @@ MOST = 20_000
 _UID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _OF_POD = rf"_[a-z0-9-]{{1,63}}\((?:{_UID}|[0-9a-f]{{32}})\)"
 _SYNCED_NAMESPACE = r"\bkcp-[0-9a-z]{12,13}\b"
-_ASSIGNED = r"^(Successfully assigned \S+) to \S+$"
+_ASSIGNED = r"^(Successfully assigned \S+) to (\S+)$"
 _WORD, _BETWEEN = "[A-Za-z0-9-]+", "[^A-Za-z0-9-]+"
 _HOST, _BETWEEN_HOSTS = "[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", "[^A-Za-z0-9]+"
 _OWNERS = pl.col("regarding_kind") == "Node"
@@ -37,7 +37,7 @@ def told_nodes(rows: pl.LazyFrame) -> pl.LazyFrame:
         pl.when(pl.col("component") == "kubelet").then("host"),
         pl.when(pl.col("regarding_kind") == "Node").then("regarding_name"),
         pl.when(pl.col("related_kind") == "Node").then("related_name"),
-        pl.col("message").str.extract(r"^Successfully assigned \S+ to (\S+)$"),
+        pl.col("message").str.extract(_ASSIGNED, 2),
     )
     told = rows.select("cluster_uid", name=names, seen_at="received_at").explode("name")
     named = told.filter(pl.col("name").fill_null("") != "")
@@ -71,21 +71,20 @@ def conceal(summaries: pl.LazyFrame, nodes: pl.LazyFrame | None) -> pl.LazyFrame
     if nodes is not None:
         assigned = pl.col("message").str.replace(_ASSIGNED, "$1")
         plain = plain.with_columns(pl.when(_OWNERS).then("message").otherwise(assigned).alias("message"))
-        hidden = nodes.select("cluster_uid", piece="name", instead=pl.lit(HIDDEN)).unique()
-        plain = _reworded(plain, hidden, "cluster_uid", f"{_HOST}|{_BETWEEN_HOSTS}")
+        hidden = nodes.select(of="cluster_uid", piece="name", instead=pl.lit(HIDDEN)).unique()
+        plain = _reworded(plain, hidden, pl.when(~_OWNERS).then("cluster_uid"), f"{_HOST}|{_BETWEEN_HOSTS}")
     moved = plain.filter((pl.col("namespace") != "") & (pl.col("namespace") != pl.col("target_namespace")))
-    places = moved.select("summary", piece="namespace", instead="target_namespace")
-    there = _reworded(plain, places, "summary", f"{_WORD}|{_BETWEEN}")
+    places = moved.select(of="summary", piece="namespace", instead="target_namespace")
+    there = _reworded(plain, places, pl.col("summary"), f"{_WORD}|{_BETWEEN}")
     return there.with_columns(pl.col("message").str.replace_all(_SYNCED_NAMESPACE, HIDDEN))
 
 
-def _reworded(summaries: pl.LazyFrame, words: pl.LazyFrame, of: str, pieces: str) -> pl.LazyFrame:
-    """Put ``instead`` for each whole ``piece`` of a message; ``of`` is the column that says which words are meant."""
+def _reworded(summaries: pl.LazyFrame, words: pl.LazyFrame, of: pl.Expr, pieces: str) -> pl.LazyFrame:
+    """Put ``instead`` for each whole ``piece`` of a message, by the ``words`` whose ``of`` is its own; null: none."""
     told = (
-        summaries.select("summary", "cluster_uid", is_owners=_OWNERS, piece=pl.col("message").str.extract_all(pieces))
+        summaries.select("summary", of=of, piece=pl.col("message").str.extract_all(pieces))
         .explode("piece")
-        .join(words, on=(of, "piece"), how="left", maintain_order="left")
-        .with_columns(instead=pl.when(~pl.col("is_owners") | pl.lit(of == "summary")).then("instead"))
+        .join(words, on=("of", "piece"), how="left", maintain_order="left")
         .group_by("summary", maintain_order=True)
         .agg(reworded=pl.coalesce("instead", "piece").str.join())
     )
