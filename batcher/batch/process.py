@@ -114,9 +114,10 @@ class Batches:
 
         A directory of the format before is of this one from then on: it is raised when all could be read.
         """
-        snapshot = _newest_snapshot(self._directory)
+        there = self._directory.commits()
+        snapshot = _newest_snapshot(self._directory, there)
         self._snapshotted = snapshot.commit
-        self.last, self.state = _brought_forward(self._directory, snapshot)
+        self.last, self.state = _brought_forward(self._directory, snapshot, there)
         self.undelivered = [file for commit in self._directory.commits() for file in _archived(commit)]
         self._directory.raise_format()
         done = self._directory.plan(self.last.batch)
@@ -258,22 +259,22 @@ def latest(directory: DataDirectory) -> tuple[Commit, State]:
 
     Raises :class:`DataDirError` if they are lost: starting from nothing would number batches as others were.
     """
-    return _brought_forward(directory, _newest_snapshot(directory))
+    there = directory.commits()  # looked at once, and first, because a service may commit more meanwhile
+    return _brought_forward(directory, _newest_snapshot(directory, there), there)
 
 
-def _newest_snapshot(directory: DataDirectory) -> Snapshot:
-    return directory.newest_snapshot() or Snapshot(_before_first(directory), empty_state())
+def _newest_snapshot(directory: DataDirectory, there: Sequence[Commit]) -> Snapshot:
+    return directory.newest_snapshot() or Snapshot(_before_first(there), empty_state())
 
 
-def _before_first(directory: DataDirectory) -> Commit:
+def _before_first(there: Sequence[Commit]) -> Commit:
     """What the first batch follows, if it is still here: with it, all of the state is."""
-    oldest = next(iter(directory.commits()), NOTHING)
+    oldest = next(iter(there), NOTHING)
     return msgspec.structs.replace(NOTHING, batch=oldest.first - 1) if oldest.batch == oldest.first else NOTHING
 
 
-def _brought_forward(directory: DataDirectory, snapshot: Snapshot) -> tuple[Commit, State]:
+def _brought_forward(directory: DataDirectory, snapshot: Snapshot, there: Sequence[Commit]) -> tuple[Commit, State]:
     last, state = snapshot
-    there = directory.commits()  # looked at before, because a service may commit more meanwhile
     commits = directory.commits_after(last.batch)
     while some := list(itertools.islice(commits, CHANGES_AT_ONCE)):
         state = advance(state, *(decode_changes(directory.read_changes(commit)) for commit in some))

@@ -4,19 +4,24 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from batcher.batch import DataDirectory
-from batcher.batch.process import staged_paths
-from batcher.pipeline import Change, State, advance, empty_state
+from batcher.batch import Batches, Commit, DataDirectory
+from batcher.batch.process import latest, staged_paths
+from batcher.batch.records import NOTHING
+from batcher.clock import to_micros
+from batcher.decode import decode
+from batcher.pipeline import Change, State, advance, empty_state, run
 from batcher.schema import SEEN
 from batcher.stages.locate import Rule
+from batcher.stages.settle import OUTCOMES
 from tests.batch.test_process import Dying
-from tests.history import RULES, History, history
+from tests.history import RULES, START_AT, History, history
 from tests.sections import event, watched
 
 
@@ -111,3 +116,23 @@ def test_a_batch_that_another_version_planned_runs_by_its_rules_and_the_next_by_
     with history(tmp_path / "data") as h:  # and back again: what is committed is never run again
         assert h.batches.last == last
         assert_same_state(h.batches.state, state)
+
+
+class TakenOver(DataDirectory):
+    """Another process takes it over, as batch 5, between a reader's first look and whatever it does next."""
+
+    def commits(self) -> list[Commit]:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        found = super().commits()
+        if not found:
+            nothing = pl.DataFrame(schema=OUTCOMES)
+            result = run(decode([]), nothing, empty_state(), batch=5, now=START_AT, rules=RULES)
+            batches = Batches(self, lambda _start, _end: iter(()), RULES)
+            batches.begin(msgspec.structs.replace(NOTHING, batch=4), result, now=to_micros(START_AT))
+        return found
+
+
+def test_who_reads_while_a_directory_is_taken_over_sees_nothing_or_all_of_it(tmp_path: Path) -> None:
+    directory = TakenOver(tmp_path / "data")
+    with directory.owned():
+        assert latest(directory)[0].batch == 0
+        assert latest(directory)[0].batch == 5
