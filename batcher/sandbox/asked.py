@@ -25,22 +25,26 @@ class Asked:
     resource: Resource | None = None
     namespace: str = ""
     name: str = ""
+    export: tuple[str, str] | None = None
+    """At the endpoint of an APIExport: the provider's logical cluster, and the name of the export."""
 
 
 def read(method: str, raw_path: str, *, watch: bool, kcp: bool, resources: Served) -> Asked:
     """Read a request line; Refused 404 for paths and 405 for methods that no resource has."""
     parts = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
-    cluster = ""
+    cluster, export = "", None
+    if kcp and parts[:2] == ("services", "apiexport") and len(parts) > 4:  # noqa: PLR2004  <provider>/<name>/...
+        export, parts = (parts[2], parts[3]), parts[4:]
     if kcp and parts[0] == "clusters" and len(parts) > 1:
         cluster, parts = parts[1], parts[2:]
     found = _resource(parts, resources)
     if found is None:
-        return Asked(cluster, parts, verb=method)
+        return Asked(cluster, parts, verb=method, export=export)
     resource, namespace, name = found
     verb = (_NAMED if name else _UNNAMED).get(method)
     if verb is None:
         raise Refused(NO_SUCH_METHOD)
-    return Asked(cluster, parts, "watch" if watch and method == "GET" else verb, resource, namespace, name)
+    return Asked(cluster, parts, "watch" if watch and method == "GET" else verb, resource, namespace, name, export)
 
 
 def _resource(parts: tuple[str, ...], resources: Served) -> tuple[Resource, str, str] | None:

@@ -155,11 +155,12 @@ class Kcp:
 
     def __init__(self, server: ApiServer) -> None:
         """Handle ``server``, of personality kcp; TypeError for a plain cluster."""
-        if server.tenancy is None:
+        if server.tenancy is None or server.exports is None:
             raise TypeError(server)
         self.workspaces: dict[str, Workspace] = {}
         self._server = server
         self._tenancy = server.tenancy
+        self._exports = server.exports
 
     @property
     def url(self) -> str:
@@ -187,6 +188,18 @@ class Kcp:
             workspace.create_namespace(namespace)
         self.workspaces[path] = workspace
         return workspace
+
+    def publish_export(self, provider: str, name: str) -> None:
+        """Offer an APIExport that claims Events, of the workspace at ``provider``; the server must listen."""
+        self._exports.publish(self.workspaces[provider].logical, name)
+
+    def bind(self, path: str, provider: str, name: str, *, accepted: bool = True) -> None:
+        """Let the workspace at ``path`` bind the export ``name`` of ``provider``, and accept or reject its claim."""
+        self._exports.bind(self.workspaces[path].logical, self.workspaces[provider].logical, name, accepted=accepted)
+
+    def unbind(self, path: str, name: str) -> None:
+        """Delete the binding of the workspace at ``path``."""
+        self._exports.unbind(self.workspaces[path].logical, name)
 
     def delete_workspace(self, path: str) -> None:
         """Delete the workspace at ``path``: it terminates, is empty, is gone, as the clock goes on."""

@@ -22,7 +22,9 @@ class Resource:
     upsert: bool = False
     """A PUT of an absent name creates it (put-upsert-new.json)."""
     in_kcp: bool = True
-    """A universal workspace has no Pods, ReplicaSets or Nodes."""
+    """A universal workspace has no Nodes; Pods and the like are there once an APIBinding brings them."""
+    in_cluster: bool = True
+    """A cluster has neither workspaces nor APIBindings."""
 
     @property
     def api_version(self) -> str:
@@ -46,16 +48,26 @@ EVENTS = Resource("", "v1", "events", "Event", "event", short_names=("ev",), ups
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", "namespace", namespaced=False, short_names=("ns",))
 WORKSPACES = Resource(
     "tenancy.kcp.io", "v1alpha1", "workspaces", "Workspace", "workspace",
-    namespaced=False, short_names=("ws",), custom=True,
+    namespaced=False, short_names=("ws",), custom=True, in_cluster=False,
+)  # fmt: skip
+BINDINGS = Resource(
+    "apis.kcp.io", "v1alpha2", "apibindings", "APIBinding", "apibinding",
+    namespaced=False, custom=True, in_cluster=False,
+)  # fmt: skip
+ENDPOINT_SLICES = Resource(
+    "apis.kcp.io", "v1alpha1", "apiexportendpointslices", "APIExportEndpointSlice", "apiexportendpointslice",
+    namespaced=False, custom=True, in_cluster=False,
 )  # fmt: skip
 
 RESOURCES: tuple[Resource, ...] = (
     EVENTS,
     NAMESPACES,
     WORKSPACES,
+    BINDINGS,
+    ENDPOINT_SLICES,
     Resource("", "v1", "configmaps", "ConfigMap", "configmap", short_names=("cm",)),
     Resource("", "v1", "services", "Service", "service", short_names=("svc",)),
-    Resource("", "v1", "pods", "Pod", "pod", short_names=("po",), in_kcp=False),
+    Resource("", "v1", "pods", "Pod", "pod", short_names=("po",)),
     Resource("", "v1", "nodes", "Node", "node", namespaced=False, short_names=("no",), in_kcp=False),
     Resource("apps", "v1", "deployments", "Deployment", "deployment", short_names=("deploy",)),
     Resource("apps", "v1", "replicasets", "ReplicaSet", "replicaset", short_names=("rs",), in_kcp=False),
@@ -68,5 +80,5 @@ RESOURCES: tuple[Resource, ...] = (
 
 def served(*, kcp: bool) -> dict[tuple[str, str, str], Resource]:
     """Return the resources of one personality by (group, version, plural)."""
-    rows = (row for row in RESOURCES if (row.in_kcp if kcp else row is not WORKSPACES))
+    rows = (row for row in RESOURCES if (row.in_kcp if kcp else row.in_cluster))
     return {(row.group, row.version, row.plural): row for row in rows}

@@ -19,6 +19,7 @@ from batcher.sandbox import asked, discovery, reviews
 from batcher.sandbox.admission import BODY_LIMIT
 from batcher.sandbox.api import Api, Place, Writer
 from batcher.sandbox.asked import Asked
+from batcher.sandbox.exports import Exports
 from batcher.sandbox.faults import Faults
 from batcher.sandbox.identity import ADMIN_TOKEN, Identity, default_identities, impersonated
 from batcher.sandbox.reading import Reader
@@ -63,6 +64,7 @@ class ApiServer:
         self._workspaces = Workspaces() if kcp else None
         self.api = Api(self.store, now=lambda: self.now, event_ttl=event_ttl, workspaces=self._workspaces)
         self.tenancy = Tenancy(self.api, self._workspaces) if self._workspaces else None
+        self.exports = Exports(self.api, self._workspaces, lambda: self.now) if self._workspaces else None
         self._resources = served(kcp=kcp)
         self._bells: dict[tuple[Resource, str], Bell] = {}
         self._switched = Bell()
@@ -95,8 +97,8 @@ class ApiServer:
         await site.start()
         bound = self._runner.addresses[0]
         self.url = f"{'https' if tls else 'http'}://{bound[0]}:{bound[1]}"
-        if self.tenancy:
-            self.tenancy.url = self.url
+        if self.tenancy and self.exports:
+            self.tenancy.url = self.exports.url = self.url
 
     async def stop(self) -> None:
         """End all streams, then stop listening."""
@@ -162,7 +164,12 @@ class ApiServer:
         if wanted.resource is None:
             return await self._without_resource(request, wanted, who, cluster)
         place = Place(wanted.resource, cluster, wanted.namespace, wanted.name)
-        self._authorize(who, wanted.verb, place)
+        if wanted.export and self.exports:
+            self.exports.authorize(wanted, place, who)
+            if wanted.verb == "list":
+                return self._respond(200, self.exports.bindings(wanted.export))
+        else:
+            self._authorize(who, wanted.verb, place)
         if wanted.verb in {"get", "list", "watch"}:
             return await Reader(self, place).answer(request, wanted.verb)
         code, body = self._written(place, wanted.verb, request, await _body(request))
