@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from batcher import kinds
 from batcher.errors import ConfigError, UsageError
 
 API_VERSION = "batcher.kcp.io/v1alpha1"
@@ -114,6 +115,11 @@ def _not_ours(value: str) -> str:
     return value
 
 
+def _kind(value: str) -> str:
+    kinds.parse(value)
+    return value
+
+
 ClusterName = Annotated[str, _spelt(_LABEL, "a DNS-1123 label (lower-case letters, digits and -, at most 63)")]
 FreeKey = Annotated[
     str,
@@ -161,16 +167,46 @@ class Workspace(_Model):
     """A workspace that may be written to: a path with ``*`` (one segment) and ``**`` (any), or a logical name."""
 
     path: str
+    token_file: Path | None = None
+    """The identity that writes there, in place of the kubeconfig's."""
+
+
+class ApiExport(_Model):
+    """An APIExport that claims Events: the workspaces whose APIBinding accepts it may be written to."""
+
+    kubeconfig: Path
+    """Its current context, or ``context``, is in the workspace that has the APIExport."""
+    context: str | None = None
+    name: str = Field(min_length=1)
 
 
 class Kcp(_Model):
-    """Where summaries go."""
+    """Where summaries go, and by which identity: one kubeconfig, or one APIExport."""
 
-    kubeconfig: Path
+    kubeconfig: Path | None = None
     context: str | None = None
+    api_export: ApiExport | None = None
     relaxed_x509: bool = False
     """As of a cluster."""
-    workspaces: list[Workspace] = Field(min_length=1)
+    workspaces: list[Workspace] = []
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.kubeconfig is None) == (self.api_export is None):
+            message = "give either kubeconfig or apiExport"
+            raise ValueError(message)
+        if self.kubeconfig and not self.workspaces:
+            message = "workspaces: name at least one: without an APIExport nothing else says where may be written"
+            raise ValueError(message)
+        if self.api_export and any(workspace.token_file for workspace in self.workspaces):
+            message = "workspaces: no tokenFile with an apiExport, whose identity writes everywhere"
+            raise ValueError(message)
+        return self
+
+    @property
+    def patterns(self) -> list[str]:
+        """The workspaces that may be written to; with an APIExport, by default all that accept it."""
+        return [workspace.path for workspace in self.workspaces] or ["**"]
 
 
 class MappingRule(_Model):
@@ -213,6 +249,8 @@ class Transform(_Model):
     regarding: Literal["owner", "object"] = "owner"
     expose_nodes: bool = False
     """Whether tenants may read the names of nodes."""
+    lookup: list[Annotated[str, AfterValidator(_kind)]] = list(kinds.DEFAULT)
+    """Kinds whose uid is looked up in the workspace, so that ``kubectl describe`` shows the Event."""
     add_labels: dict[FreeKey, LabelValue] = {}
     add_annotations: dict[FreeKey, str] = {}
 
@@ -314,7 +352,7 @@ class Settings(_Model):
 
     @model_validator(mode="after")
     def _targets_are_allowed(self) -> Self:
-        patterns = [workspace.path for workspace in self.kcp.workspaces]
+        patterns = self.kcp.patterns
         named = [(f"clusters[{c.name}].workspace", c.workspace) for c in self.clusters if c.workspace]
         named += [(f"mapping.rules[{i}].workspace", rule.workspace) for i, rule in enumerate(self.mapping.rules)]
         outside = [f"{path}: {name!r}" for path, name in named if not allowed(name, patterns)]
@@ -328,6 +366,7 @@ _FIXED = (
     "data_dir",
     "kcp.kubeconfig",
     "kcp.context",
+    "kcp.api_export",
     "kcp.relaxed_x509",
     "archive.path",
     "publish.max_pending",

@@ -6,11 +6,13 @@ one of their files changes, new requests get a new session, and those that run k
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -73,12 +75,13 @@ class Connection:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's, with a limit for each phase
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request. Raises :class:`Unavailable` when no answer came; any status is an answer."""
         try:
             await self._follow_rotations()
-            headers = self._headers() | ({"Content-Type": content_type} if body is not None else {})
+            headers = self._headers(accept) | ({"Content-Type": content_type} if body is not None else {})
             async with (
                 self._open() as session,
                 session.request(
@@ -97,8 +100,8 @@ class Connection:
             message = f"{self.name}: {type(error).__name__}: {str(error) or 'no answer in time'}"
             raise Unavailable(message) from error
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "batcher"}
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "User-Agent": "batcher"}
         token = self._access.bearer(self._credential)
         return headers | {"Authorization": f"Bearer {token}"} if token else headers
 
@@ -124,7 +127,7 @@ class Connection:
         assert self._access.plugin is not None  # noqa: S101  asked by the only caller
         self._credential = await run_plugin(self._access.plugin)
         if self._credential.certificate:
-            await self._retire()
+            await self.retire()
 
     async def _read_again(self) -> None:
         """Read every file again. One that cannot be read now, because it is being written, changes nothing."""
@@ -135,7 +138,7 @@ class Connection:
             return
         self._seen = _fingerprints(access)
         self._access = access
-        await self._retire()
+        await self.retire()
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[aiohttp.ClientSession]:
@@ -152,12 +155,24 @@ class Connection:
             if session.retired and not session.users:
                 await session.client.close()
 
-    async def _retire(self) -> None:
+    async def retire(self) -> None:
+        """Close the session once its last request has ended; the next request opens another."""
         session, self._session = self._session, None
         if session is not None:
             session.retired = True
             if not session.users:
                 await session.client.close()
+
+    def at(self, server: str) -> "Connection":
+        """Return another connection with the same credentials, to ``server``; nothing is shared but the files."""
+        read = self._read
+
+        def elsewhere() -> Access:
+            access = read() if read else self._access
+            same = urlsplit(access.server).netloc == urlsplit(server).netloc
+            return dataclasses.replace(access, server=server, server_name=access.server_name if same else None)
+
+        return Connection(f"{self.name} at {server}", elsewhere(), elsewhere, self._now)
 
     async def reload(self) -> None:
         """Read every credential again, after one was refused; running requests end as they would have."""
@@ -181,11 +196,13 @@ def connect(
     kubeconfig: Path | None = None,
     context: str | None = None,
     in_cluster: bool = False,
+    token_file: Path | None = None,
     trust: Trust = Trust(),  # noqa: B008  frozen
     service_account: Path = SERVICE_ACCOUNT,
 ) -> Connection:
     """Return a connection as ``kubeconfig`` (its ``context``, or the current one) or the Pod's own account says.
 
+    With ``token_file`` the server is the kubeconfig's, and of who we are only the token in that file counts.
     Nothing is sent. Raises :class:`ConfigError` naming the file and what to do.
     """
     if in_cluster:
@@ -194,4 +211,13 @@ def connect(
         read = functools.partial(read_kubeconfig, kubeconfig, context, trust)
     else:
         raise ConfigError([f"{name}: neither kubeconfig nor inCluster is given"])
+    if token_file is not None:
+        read = functools.partial(_as_bearer, read, token_file)
     return Connection(name, read(), read)
+
+
+def _as_bearer(read: Callable[[], Access], token_file: Path) -> Access:
+    """Return what ``read`` returns for whoever has the token in ``token_file``, and none of its own credentials."""
+    if not token_file.is_file():
+        raise ConfigError(["cannot be read: no such file"], str(token_file))
+    return dataclasses.replace(read(), token=None, token_file=token_file, certificate=None, key=None, plugin=None)

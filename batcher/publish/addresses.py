@@ -21,13 +21,14 @@ def has_address(write: Write) -> bool:
 
 def collection(write: Write) -> str:
     """Return where Events of the namespace are created."""
-    return f"/clusters/{write.workspace}/api/v1/namespaces/{_quoted(write.namespace)}/events"
+    return f"/clusters/{write.workspace}/api/v1/namespaces/{quoted(write.namespace)}/events"
 
 
 def item(write: Write) -> str:
     """Return where the Event itself is."""
-    return f"{collection(write)}/{_quoted(write.name)}"
+    return f"{collection(write)}/{quoted(write.name)}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return ``text`` as one part of a path."""
     return quote(text, safe="")

@@ -18,10 +18,12 @@ from batcher.publish.addresses import collection, item
 from batcher.publish.answers import Answer, Meaning, classify
 from batcher.publish.writes import Write
 
+JSON = "application/json"
 REQUEST_SECONDS = 30.0
 LARGEST_BODY = 256 * 1024
 """Bytes: far more than a rendered Event has, far less than etcd refuses with a 500 (body-2mb.json)."""
 _ABSENT = 404
+_CLUSTER = "kcp.io/cluster"
 _OCCURRENCES, _LAST_SEEN = "batcher.kcp.io/occurrences", "batcher.kcp.io/last-seen"
 _DIGITS = 18
 """More than any count has; Python refuses to read numbers of thousands of digits."""
@@ -57,6 +59,7 @@ class Requests(Protocol):
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        accept: str = JSON,
         timeout: aiohttp.ClientTimeout,
     ) -> AbstractAsyncContextManager[Response]:
         """Send one request. Raises :class:`Unavailable` when no answer came."""
@@ -87,18 +90,28 @@ class _Raw(NamedTuple):
     answer: Answer
 
 
-async def bring(connection: Requests, write: Write, known: str | None) -> tuple[Answer, str | None]:
+class Brought(NamedTuple):
+    """What the last answer to a write means; the rest only when the server has these totals or newer ones."""
+
+    answer: Answer
+    version: str | None = None
+    """The object's resourceVersion."""
+    cluster: str = ""
+    """The logical cluster that the object says it is in; empty when it says none."""
+
+
+async def bring(connection: Requests, write: Write, known: str | None) -> Brought:
     """Send ``write``; ``known`` is the resourceVersion of the object as last seen, None: never seen.
 
-    Return what the last answer means and the object's resourceVersion when the server has these totals or
-    newer ones. Raises :class:`Unavailable` when no answer came, or none that an API server would give.
+    Raises :class:`Unavailable` when no answer came, or none that an API server would give.
     """
     raw = await (_put(connection, write, known) if known else _post(connection, write))
     if raw.answer.meaning is Meaning.READ_FIRST:
         raw = await _read_and_decide(connection, write)
     if raw.answer.meaning is not Meaning.WRITTEN:
-        return raw.answer, None
-    return raw.answer, _decoded(raw, _Event).metadata.resource_version
+        return Brought(raw.answer)
+    found = _decoded(raw, _Event).metadata
+    return Brought(raw.answer, found.resource_version, (found.annotations or {}).get(_CLUSTER, ""))
 
 
 async def _read_and_decide(connection: Requests, write: Write) -> _Raw:

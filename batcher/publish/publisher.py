@@ -12,7 +12,7 @@ written again from committed state, and finds itself there.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batcher.clock import Now, to_micros
@@ -20,7 +20,7 @@ from batcher.errors import Unavailable
 from batcher.publish.addresses import has_address
 from batcher.publish.answers import Answer, Meaning
 from batcher.publish.budget import Budget
-from batcher.publish.exchange import Requests, bring
+from batcher.publish.delivery import Delivery
 from batcher.publish.waiting import Entry, Waiting
 from batcher.publish.writes import Outcome, Result, Write
 
@@ -50,22 +50,21 @@ class Publisher:
 
     def __init__(
         self,
-        connection: Requests,
+        delivery: Delivery,
         *,
         now: Now,
-        allowed: Callable[[str], bool],
         per_second: float = 20.0,
         max_pending: int = 100_000,
         remembered: int = REMEMBERED,
     ) -> None:
-        """Write over ``connection`` to workspaces that are ``allowed``; hold at most ``max_pending`` writes.
+        """Write by ``delivery``, and nowhere that its targets do not name; hold at most ``max_pending`` writes.
 
         Each workspace is sent at most ``per_second`` of them. A write that conflicts costs more requests than one.
         The last outcomes of ``remembered`` summaries are kept until the process ends.
         """
-        self._connection = connection
+        self._delivery = delivery
+        self._targets = delivery.targets
         self._now = now
-        self._allowed = allowed
         self._budget = Budget(per_second)
         self._max_pending = max_pending
         self._remembered = remembered
@@ -76,10 +75,6 @@ class Publisher:
         self._work_is_there = asyncio.Event()
         self._something_ended = asyncio.Event()
         self._written = self._refused = 0
-
-    def allow(self, allowed: Callable[[str], bool]) -> None:
-        """Write from now on to workspaces that are ``allowed``, and to no other."""
-        self._allowed = allowed
 
     def pace(self, per_second: float) -> None:
         """Send each workspace from now on at most ``per_second`` writes."""
@@ -106,9 +101,10 @@ class Publisher:
 
     def _refusal(self, write: Write) -> str:
         """Why ``write`` is not to be sent at all; empty: it may be."""
-        if not self._allowed(write.workspace):
-            return "WorkspaceNotAllowed"
-        return "" if has_address(write) else "NoAddress"
+        if not has_address(write):
+            return "NoAddress"
+        target = self._targets.of(write.workspace)
+        return target.reason if isinstance(target, Answer) and target.meaning is Meaning.NEVER else ""
 
     def _makes_room(self, write: Write) -> bool:
         """Whether there is room after all: for a newer version, or taken from the workspace with most."""
@@ -168,6 +164,12 @@ class Publisher:
                     await self._something_ended.wait()
         return not self._can_go_on()
 
+    def appeared(self, workspaces: Iterable[str]) -> None:
+        """Try at once what waits for the cause to pass in ``workspaces``: they can be written to from now on."""
+        for workspace in workspaces:
+            if workspace in self._workspaces:
+                self._workspaces[workspace].unpark()
+
     def _can_go_on(self) -> bool:
         return any(waiting.can_go_on for waiting in self._workspaces.values())
 
@@ -190,11 +192,11 @@ class Publisher:
     async def _next(self, workspace: str, waiting: Waiting) -> Entry | None:
         """Return the next write, chosen no sooner than the budget has one left, and spend it; None when none waits."""
         loop = asyncio.get_running_loop()
-        while (pause := self._budget.pause(workspace, loop.time())) > 0:  # noqa: ASYNC110  time, not an event
+        while (pause := self._budget.pause(self._targets.name(workspace), loop.time())) > 0:  # noqa: ASYNC110  time
             await asyncio.sleep(pause)
         entry = await waiting.take()
         if entry:
-            self._budget.spend(workspace, loop.time())
+            self._budget.spend(self._targets.name(workspace), loop.time())
         return entry
 
     def _known(self, write: Write) -> str | None:
@@ -204,7 +206,7 @@ class Publisher:
     async def _try(self, write: Write) -> tuple[Answer, str | None]:
         """Try once; whatever goes wrong is no answer, for one bad answer must not end the service."""
         try:
-            return await bring(self._connection, write, self._known(write))
+            return await self._delivery.bring(write, self._known(write))
         except Unavailable as error:
             return Answer(Meaning.LATER, str(error)), None
         except Exception as error:  # noqa: BLE001  see above

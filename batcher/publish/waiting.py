@@ -10,6 +10,7 @@ wherever it is. Never holds two versions of a summary except the one in flight, 
 import asyncio
 import contextlib
 import heapq
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class Waiting:
     async def take(self) -> Entry | None:
         """Return the next write, which is then in flight, when there is one; None when nothing is left."""
         while True:
-            self._unpark()
+            self._unpark(asyncio.get_running_loop().time())
             if some := self._first or self._ready:
                 _, self._in_flight = some.popitem(last=False)
                 return self._in_flight
@@ -109,8 +110,12 @@ class Waiting:
         newer = self._first.pop(entry.write.summary, None) or self._ready.pop(entry.write.summary, None)
         return Entry(newer.write if newer else entry.write, entry.refusals)
 
-    def _unpark(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def unpark(self) -> None:
+        """Let all that is parked be ready at once."""
+        self._unpark(math.inf)
+        self._news.set()
+
+    def _unpark(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
             _, summary = heapq.heappop(self._due)
             entry = self._parked.pop(summary, None)

@@ -22,13 +22,13 @@ from batcher.archive import Deliverer
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
 from batcher.batch.quarantine import LINES_A_BATCH, asked
 from batcher.clock import Now, from_micros, monotonic
-from batcher.connect import Connection
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, DataDirError, Unavailable
 from batcher.failed import prepare
 from batcher.publish import Outcome, Publisher, Result, Write
 from batcher.serve import Health, serving
-from batcher.service.wiring import Specs, allowed_by, rules_of
+from batcher.service.destination import Destination
+from batcher.service.wiring import Specs, rules_of
 from batcher.settings import Settings, refuse_fixed
 from batcher.spool import Stream
 from batcher.spool.log import Log
@@ -50,7 +50,7 @@ class Edges(NamedTuple):
     specs: Specs
     fleet: Fleet
     publisher: Publisher
-    kcp: Connection
+    destination: Destination
     deliverer: Deliverer
 
 
@@ -73,7 +73,7 @@ class Service:
         self._writer = writer
         self._spool = spool
         self._now = now
-        self._specs, self._fleet, self._publisher, self._kcp, self._deliverer = edges
+        self._specs, self._fleet, self._publisher, self._destination, self._deliverer = edges
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
@@ -95,6 +95,7 @@ class Service:
                 for work in (
                     self._writer.run(),
                     self._publisher.run(),
+                    self._destination.targets.run(self._publisher.appeared),
                     self._loop(self._batch_due, self._run_batches),
                     self._loop(self._delivery_due, self._deliver),
                 )
@@ -109,7 +110,7 @@ class Service:
             self._scheduler.shutdown(wait=False)
             for task in others:
                 task.cancel()
-        await self._kcp.close()
+        await self._destination.targets.close()
         write_status(self._settings.data_dir, msgspec.structs.replace(self.status, stopped=True))
 
     def _serving(self) -> AbstractAsyncContextManager[object]:
@@ -253,10 +254,11 @@ class Service:
         Raises :class:`ConfigError`, and changes nothing, if they differ in what a running service cannot change.
         """
         refuse_fixed(self._settings, settings)
+        apply_destination = self._destination.prepared(settings)
         clusters = self._specs.of(settings)
+        apply_destination()
         self._settings = settings
         self._fleet.apply(clusters)
-        self._publisher.allow(allowed_by(settings))
         self._publisher.pace(settings.publish.per_workspace_per_second)
         self._batches.plan_with(rules_of(settings))
         for event, every in self._every().items():

@@ -15,8 +15,9 @@ from batcher.batch.records import NOTHING
 from batcher.clock import Now, to_micros
 from batcher.pipeline import Rules
 from batcher.publish import Publisher
+from batcher.service.destination import Destination
 from batcher.service.loop import Edges, Service
-from batcher.service.wiring import Specs, allowed_by, archive_root, kcp_connection, rules_of
+from batcher.service.wiring import Specs, archive_root, rules_of
 from batcher.settings import Settings
 from batcher.spool.log import Log, Recovered
 from batcher.spool.writer import SpoolWriter
@@ -40,7 +41,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
     root = archive_root(settings)
     specs = Specs()
     clusters = specs.of(settings)
-    kcp = kcp_connection(settings)
+    destination = Destination(settings)
     directory = DataDirectory(settings.data_dir)
     segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
     raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
@@ -59,13 +60,12 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
             specs,
             Fleet(clusters, sink=writer, cursors=lambda: spool.cursors, now=now),
             Publisher(
-                kcp,
+                destination.delivery,
                 now=now,
-                allowed=allowed_by(settings),
                 per_second=settings.publish.per_workspace_per_second,
                 max_pending=settings.publish.max_pending,
             ),
-            kcp,
+            destination,
             Deliverer(root, directory.staged, directory.id),
         )
         yield Service(settings, batches, writer, spool, edges=edges, now=now)

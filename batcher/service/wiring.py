@@ -1,15 +1,15 @@
 """What the configuration means to each part: rules, addresses, and how to watch a cluster. Nothing here runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
-from batcher.connect import Connection, connect
 from batcher.connect import Trust as ServerTrust
+from batcher.connect import connect
 from batcher.errors import ConfigError
 from batcher.pipeline import Rules
-from batcher.settings import Cluster, Settings, allowed, anchored
+from batcher.settings import Cluster, Settings, anchored
 from batcher.stages.locate import Rule, Trust
 from batcher.watch import ClusterSpec
 
@@ -46,7 +46,7 @@ def _mapping(settings: Settings) -> tuple[tuple[Rule, ...], Trust]:
     trust = Trust(
         locators="locator" in said.trust,
         rules_first=sum(len(sources[name]) for name in before),
-        allowed=tuple(anchored(workspace.path) for workspace in settings.kcp.workspaces),
+        allowed=tuple(anchored(pattern) for pattern in settings.kcp.patterns),
     )
     return tuple(rule for name in said.trust for rule in sources[name]), trust
 
@@ -81,12 +81,6 @@ class Specs:
         return name in self._made and self._made[name][1].connection.insecure
 
 
-def allowed_by(settings: Settings) -> Callable[[str], bool]:
-    """Return whether a workspace may be written to."""
-    patterns = [workspace.path for workspace in settings.kcp.workspaces]
-    return lambda name: allowed(name, patterns)
-
-
 def _spec(cluster: Cluster, exec_allowed: Sequence[str], resources: tuple[str, ...]) -> ClusterSpec:
     connection = connect(
         name=cluster.name,
@@ -100,11 +94,3 @@ def _spec(cluster: Cluster, exec_allowed: Sequence[str], resources: tuple[str, .
     return ClusterSpec(
         cluster.name, connection, tuple(cluster.namespaces), resources=resources, event_ttl=cluster.event_ttl
     )
-
-
-def kcp_connection(settings: Settings) -> Connection:
-    """Return the connection to kcp. Any context will do: what it says after ``/clusters/`` is not for us."""
-    trust = ServerTrust(frozenset(settings.credentials.exec_allowed), relaxed_x509=settings.kcp.relaxed_x509)
-    connection = connect(name="kcp", kubeconfig=settings.kcp.kubeconfig, context=settings.kcp.context, trust=trust)
-    connection.server = connection.server.partition("/clusters/")[0]
-    return connection

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from batcher.errors import Unavailable
-from batcher.publish import Publisher, Write
+from batcher.publish import Delivery, Identities, Lookup, Publisher, Way, Write
 
 NOW = datetime(2026, 11, 23, 16, tzinfo=UTC)
 SHOP, TEAM_A = "root:shop", "root:team-a"
@@ -67,6 +67,10 @@ class Kcp:
     totals: dict[str, list[int]] = field(default_factory=dict)
     """Each total that an object ever had."""
     overlaps: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """The logical cluster's name of each workspace that has one here; both lead to it."""
+    uids: dict[str, str] = field(default_factory=dict)
+    """uids of objects other than Events, by path."""
     version: int = 100
     _flying: set[str] = field(default_factory=set)
 
@@ -78,12 +82,13 @@ class Kcp:
         *,
         params: Mapping[str, str] | None = None,  # noqa: ARG002  as Requests has it
         body: bytes | None = None,
+        accept: str = "application/json",  # noqa: ARG002  as Requests has it
         timeout: aiohttp.ClientTimeout,  # noqa: ARG002, ASYNC109  as Requests has it
     ) -> AsyncIterator[Answered]:
         event = msgspec.json.decode(body) if body else None
         version = event["metadata"].get("resourceVersion") if event else None
         self.asked.append(Asked(asyncio.get_running_loop().time(), method, path, version))
-        where = f"{path}/{event['metadata']['name']}" if event and method == "POST" else path
+        where = self._by_path(f"{path}/{event['metadata']['name']}" if event and method == "POST" else path)
         if where in self._flying:
             self.overlaps.append(where)
         self._flying.add(where)
@@ -94,6 +99,11 @@ class Kcp:
         finally:
             self._flying.discard(where)
         yield answered
+
+    def _by_path(self, path: str) -> str:
+        for workspace, logical in self.names.items():
+            path = path.replace(f"/clusters/{logical}/", f"/clusters/{workspace}/")
+        return path
 
     def _fault(self, path: str) -> Fault | None:
         lasting = next((fault for text, fault in self.lasting.items() if text in path), None)
@@ -115,6 +125,8 @@ class Kcp:
 
     def _serve(self, method: str, where: str, event: Any) -> Answered:
         current = self.objects.get(where)
+        if where in self.uids:
+            return Answered(200, msgspec.json.encode({"metadata": {"uid": self.uids[where]}}))
         if method == "GET":
             return Answered(200, msgspec.json.encode(current)) if current else _no(404, "NotFound")
         if method == "POST" and current:
@@ -126,10 +138,16 @@ class Kcp:
 
     def _store(self, where: str, event: dict[str, Any]) -> dict[str, Any]:
         self.version += 1
-        stored = event | {"metadata": event["metadata"] | {"resourceVersion": str(self.version)}}
+        metadata = event["metadata"] | {"resourceVersion": str(self.version)}
+        if logical := self.names.get(where.split("/")[2]):
+            metadata["annotations"] = metadata["annotations"] | {"kcp.io/cluster": logical}
+        stored = event | {"metadata": metadata}
         self.objects[where] = stored
         self.totals.setdefault(where, []).append(int(stored["metadata"]["annotations"][OCCURRENCES]))
         return stored
+
+    async def retire(self) -> None:
+        """A connection is not closed for what is no connection."""
 
     def touch(self, where: str, **changes: Any) -> None:
         """Somebody else changes the Event at ``where``."""
@@ -196,16 +214,17 @@ def write(
 async def publishing(
     kcp: Kcp,
     *,
-    allowed: Callable[[str], bool] = lambda _: True,
+    workspaces: Sequence[str] = ("**",),
+    lookup: Lookup | None = None,
     per_second: float = 100_000.0,
     max_pending: int = 100_000,
     remembered: int = 1000,
 ) -> AsyncIterator[Publisher]:
     """Run a publisher against ``kcp`` until the block ends; then it forgets everything."""
+    targets = Identities(Way(pattern, kcp) for pattern in workspaces)
     publisher = Publisher(
-        kcp,
+        Delivery(targets, lookup),
         now=lambda: NOW,
-        allowed=allowed,
         per_second=per_second,
         max_pending=max_pending,
         remembered=remembered,

@@ -16,7 +16,7 @@ HERE = where("web.1")
 
 async def test_a_new_summary_is_created_by_post() -> None:
     kcp = Kcp()
-    assert await bring(kcp, write(total=3), None) == (WRITTEN, "101")
+    assert (await bring(kcp, write(total=3), None))[:2] == (WRITTEN, "101")
     assert kcp.sent() == [("POST", None)]
     assert kcp.told == {"web.1": 3}
 
@@ -24,21 +24,21 @@ async def test_a_new_summary_is_created_by_post() -> None:
 async def test_an_update_is_put_with_the_remembered_resource_version() -> None:
     kcp = Kcp()
     await bring(kcp, write(total=3), None)
-    assert await bring(kcp, write(total=4), "101") == (WRITTEN, "102")
+    assert (await bring(kcp, write(total=4), "101"))[:2] == (WRITTEN, "102")
     assert kcp.sent() == [("POST", None), ("PUT", "101")]
     assert kcp.told == {"web.1": 4}
 
 
 async def test_an_expired_event_is_created_again_by_the_put() -> None:
     kcp = Kcp()
-    assert await bring(kcp, write(total=4), "77") == (WRITTEN, "101")
+    assert (await bring(kcp, write(total=4), "77"))[:2] == (WRITTEN, "101")
     assert kcp.told == {"web.1": 4}
 
 
 async def test_a_name_that_exists_is_read_and_then_updated() -> None:
     kcp = Kcp()
     await bring(kcp, write(total=3), None)
-    assert await bring(kcp, write(total=4), None) == (WRITTEN, "102")
+    assert (await bring(kcp, write(total=4), None))[:2] == (WRITTEN, "102")
     assert kcp.sent()[1:] == [("POST", None), ("GET", None), ("PUT", "101")]
 
 
@@ -46,7 +46,7 @@ async def test_a_stale_resource_version_is_read_and_then_updated() -> None:
     kcp = Kcp()
     await bring(kcp, write(total=3), None)
     kcp.touch(HERE)
-    assert await bring(kcp, write(total=4), "101") == (WRITTEN, "103")
+    assert (await bring(kcp, write(total=4), "101"))[:2] == (WRITTEN, "103")
     assert kcp.sent()[1:] == [("PUT", "101"), ("GET", None), ("PUT", "102")]
 
 
@@ -54,14 +54,14 @@ async def test_a_stale_resource_version_is_read_and_then_updated() -> None:
 async def test_what_is_there_already_is_not_written_again(known: str | None) -> None:
     kcp = Kcp()
     await bring(kcp, write(total=3), None)
-    assert await bring(kcp, write(total=3), known) == (WRITTEN, "101")
+    assert (await bring(kcp, write(total=3), known))[:2] == (WRITTEN, "101")
     assert kcp.sent()[-1] == ("GET", None)
 
 
 async def test_lower_totals_never_replace_higher_ones() -> None:
     kcp = Kcp()
     await bring(kcp, write(total=9), None)
-    assert await bring(kcp, write(total=3), None) == (WRITTEN, "101")
+    assert (await bring(kcp, write(total=3), None))[:2] == (WRITTEN, "101")
     assert kcp.totals == {HERE: [9]}
 
 
@@ -83,7 +83,7 @@ async def test_with_equal_totals_the_one_seen_last_wins(last: str, message: str,
 async def test_an_event_deleted_while_it_is_looked_at_is_created() -> None:
     kcp = Kcp()
     kcp.faults.append(Fault(409, "Conflict"))
-    assert await bring(kcp, write(total=3), "77") == (WRITTEN, "101")
+    assert (await bring(kcp, write(total=3), "77"))[:2] == (WRITTEN, "101")
     assert kcp.sent() == [("PUT", "77"), ("GET", None), ("POST", None)]
 
 
@@ -91,7 +91,7 @@ async def test_a_name_that_somebody_else_uses_is_taken_over() -> None:
     kcp = Kcp()
     await bring(kcp, write(total=9), None)
     kcp.touch(HERE, involvedObject={"kind": "Pod", "name": "other"})
-    assert await bring(kcp, write(total=3), None) == (WRITTEN, "103")
+    assert (await bring(kcp, write(total=3), None))[:2] == (WRITTEN, "103")
 
 
 @pytest.mark.parametrize("count", ["", "-1", "1e9", "²", "9" * 5000, "twelve"])
@@ -99,14 +99,14 @@ async def test_an_annotation_that_is_no_count_is_less_than_any(count: str) -> No
     kcp = Kcp()
     await bring(kcp, write(total=9), None)
     kcp.objects[HERE]["metadata"]["annotations"] = {OCCURRENCES: count, LAST_SEEN: "9"}
-    assert await bring(kcp, write(total=10), None) == (WRITTEN, "102")
+    assert (await bring(kcp, write(total=10), None))[:2] == (WRITTEN, "102")
 
 
 async def test_an_event_without_annotations_is_written_over() -> None:
     kcp = Kcp()
     await bring(kcp, write(total=9), None)
     kcp.objects[HERE]["metadata"]["annotations"] = None
-    assert await bring(kcp, write(total=10), None) == (WRITTEN, "102")
+    assert (await bring(kcp, write(total=10), None))[:2] == (WRITTEN, "102")
 
 
 async def test_a_lost_answer_is_no_answer() -> None:
@@ -143,13 +143,13 @@ async def test_a_success_that_is_no_event_is_no_answer(first: list[Fault | None]
 async def test_a_failure_that_is_no_status_counts_by_its_code(body: bytes) -> None:
     kcp = Kcp()
     kcp.faults.append(Fault(422, content=body))
-    assert await bring(kcp, write(), None) == (Answer(Meaning.NEVER, "HTTP422"), None)
+    assert (await bring(kcp, write(), None))[:2] == (Answer(Meaning.NEVER, "HTTP422"), None)
 
 
 async def test_a_refused_read_is_the_answer() -> None:
     kcp = Kcp()
     kcp.faults.extend([Fault(409, "AlreadyExists"), Fault(403, "Forbidden")])
-    assert await bring(kcp, write(), None) == (Answer(Meaning.CAUSE_MAY_PASS, "Forbidden"), None)
+    assert (await bring(kcp, write(), None))[:2] == (Answer(Meaning.CAUSE_MAY_PASS, "Forbidden"), None)
 
 
 async def test_the_events_own_content_is_sent_as_it_is() -> None:

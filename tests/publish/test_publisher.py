@@ -222,7 +222,7 @@ def test_retry_after_is_honoured_within_reason(retry_after: str, second: float) 
 @in_virtual_time
 async def test_a_workspace_that_is_not_allowed_is_never_contacted() -> None:
     kcp = Kcp()
-    async with publishing(kcp, allowed=lambda workspace: workspace == SHOP) as publisher:
+    async with publishing(kcp, workspaces=[SHOP]) as publisher:
         publisher.offer([write(workspace=TEAM_A), write()])
         await publisher.drain()
         refused = ("root:team-a/web.1", 1, Result.REFUSED, "WorkspaceNotAllowed")

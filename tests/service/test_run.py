@@ -94,7 +94,7 @@ async def test_every_configuration_error_is_told_at_once_without_a_traceback(tmp
         assert err.decode().splitlines() == [
             f"{config}: 4 problems",
             "  clusters[0].name: 'Bad_Name' is not a DNS-1123 label (lower-case letters, digits and -, at most 63)",
-            "  kcp.workspaces: List should have at least 1 item after validation, not 0",
+            "  kcp: workspaces: name at least one: without an APIExport nothing else says where may be written",
             "  batch.interval: 'soon' is not a duration such as 30s, 5m, 1h30m or 30d",
             "  surprise: unknown setting",
         ]
