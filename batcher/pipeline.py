@@ -20,12 +20,14 @@ from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
+from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust, locate
 from batcher.stages.measure import measure
 from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.render import Look, render
+from batcher.stages.renew import revive, write_again
 from batcher.stages.settle import settle
 from batcher.telemetry import Fate
 
@@ -72,6 +74,13 @@ class Rules:
     expose_nodes: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+    max_age: timedelta = FOR_EVER
+    max_pending: int = ANY_NUMBER
+
+    @property
+    def bounds(self) -> Bounds:
+        """How long summaries go on and wait."""
+        return Bounds(self.window, self.hold, self.max_age, self.max_pending)
 
     @property
     def look(self) -> Look:
@@ -80,10 +89,16 @@ class Rules:
 
 
 class Again(NamedTuple):
-    """Quarantined lines that a batch tries again, and what was counted of them before."""
+    """What a batch is asked to do again."""
 
     retried: Retried = Retried()
+    """Quarantined lines to be counted, if they can be."""
     known: pl.DataFrame = schema.empty(KNOWN)
+    """What was counted of these before."""
+    workspaces: Sequence[str] = ()
+    """Whose open summaries are to be written again."""
+    letters: pl.DataFrame = schema.empty(schema.OPEN_SUMMARIES)
+    """Dead letters to be written after all."""
 
 
 NOTHING_AGAIN = Again()
@@ -141,17 +156,14 @@ def run(
     )
     located = _collect(name_namespaces(targets, mapped.judged))
     adopted = adopt_rows(located, mapped.judged, hold=rules.hold)
-    owned = regard_owner(adopted) if rules.owner else adopted
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
-    happened = measured(owned.filter(pl.col("grew") > 0))
+    happened = measured((regard_owner(adopted) if rules.owner else adopted).filter(pl.col("grew") > 0))
     parts = _collect(sessions(happened, mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
         parts, mapped.slots.select(*schema.OPEN_SLOTS), now=now, window=rules.window, longest=rules.longest
     )
-    settled = settle(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes.lazy())
-    summaries = carry_summaries(
-        parts, settled, outcomes.lazy(), batch=batch, now=now, window=rules.window, hold=rules.hold
-    )
+    renewed = _renewed(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes.lazy(), again, batch, now)
+    summaries = carry_summaries(parts, renewed.summaries, renewed.touched, batch=batch, now=now, bounds=rules.bounds)
     frames = {
         "rows": rows.group_by("is_new").len(),
         "retried": _counted_again(rows),
@@ -162,15 +174,32 @@ def run(
         "gaps": find_gaps(contacts, known, event_ttl=event_ttl),
         "contacts": last_contacts(contacts).sort(STREAM),
         "clocks": last_clocks(clocks).sort("cluster_key"),
-        **mapped.frames(settled),
+        **mapped.frames(renewed.summaries),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
+        "revived": renewed.revived.select("summary").sort("summary"),
     }
     done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
     readable = again.retried.places.join(done.pop("retried"), on="place")
     done["retries"] = pl.concat([readable, again.retried.others]).sort("position")
     return _result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
+
+
+class _Renewed(NamedTuple):
+    summaries: pl.LazyFrame
+    touched: pl.LazyFrame
+    """``summary`` of those that an outcome or a request is about."""
+    revived: pl.LazyFrame
+
+
+def _renewed(summaries: pl.LazyFrame, outcomes: pl.LazyFrame, again: Again, batch: int, now: datetime) -> _Renewed:
+    """The open summaries after their outcomes and what is asked for, those that were dead letters among them."""
+    settled = settle(summaries, outcomes)
+    revived = revive(again.letters.lazy(), settled, batch=batch, now=now)
+    named = settled.filter(pl.col("workspace").is_in(list(again.workspaces)))
+    touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived)])
+    return _Renewed(pl.concat([write_again(settled, again.workspaces), revived]), touched, revived)
 
 
 class _Mapped(NamedTuple):
@@ -269,6 +298,7 @@ def _result(
         "dead_letters": dead,
         "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
         "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
+        "revivals": frames["revived"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.REVIVALS),
         "retries": frames["retries"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.RETRIES),
     }
     changes = {
@@ -331,6 +361,7 @@ def _sums(
         "kept": verdicts.get("kept", 0),
         "unmapped": verdicts.get("unmapped", 0),
         "opened": int(summaries["is_new"].sum()),
+        "revived": len(tables["revivals"]),
         "published": ends.get("published", 0),
         "dead_lettered": ends.get("dead_lettered", 0),
         "archived": ends.get("archived", 0),

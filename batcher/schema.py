@@ -265,17 +265,13 @@ GAPS: Columns = {
 }
 """Archive: nobody listened to a cluster for longer than it keeps its Events; some may be missing."""
 
-DEAD_LETTERS: Columns = {
-    "batch": pl.Int64,
-    "died_at": TIME,
-    "summary": pl.String,
-    "workspace": pl.String,
-    "target_namespace": pl.String,
-    "occurrences": pl.Int64,
-    "refusal": pl.String,
-    "event": pl.String,
-}
-"""Archive: a summary that its workspace will never take, with the Event as it was rendered (JSON)."""
+DEAD_LETTERS: Columns = {"batch": pl.Int64, "died_at": TIME, **OPEN_SUMMARIES, "event": pl.String}
+"""Archive: a summary that its workspace did not take, with the Event as it was rendered (JSON).
+
+All that the state knew of it is here, so that it can be retried."""
+
+REVIVALS: Columns = {"batch": pl.Int64, "at": TIME, "summary": pl.String}
+"""Data directory: a dead letter that was retried, and so is an open summary again."""
 
 QUARANTINE: Columns = {
     "batch": pl.Int64,
@@ -316,6 +312,7 @@ BATCHES: Columns = {
     "kept": pl.Int64,
     "unmapped": pl.Int64,
     "opened": pl.Int64,
+    "revived": pl.Int64,
     "published": pl.Int64,
     "dead_lettered": pl.Int64,
     "archived": pl.Int64,
@@ -323,7 +320,7 @@ BATCHES: Columns = {
     "slots": pl.Int64,
     "gaps": pl.Int64,
 }
-"""Archive: one row a batch with all its sums; ``opened`` and the three ends count summaries.
+"""Archive: one row a batch with all its sums; ``opened``, ``revived`` and the three ends count summaries.
 
 ``retried`` are the lines that left quarantine: ``received + retried = revisions + repeats + ignored + quarantined``."""
 

@@ -285,6 +285,9 @@ class Publish(_Model):
     rewrite_after: Duration = timedelta(seconds=30)
     rewrite_most: Duration = timedelta(minutes=10)
     max_pending: int = Field(default=100_000, ge=1)
+    """Writes in memory, and ended summaries that wait for a workspace that is away."""
+    max_age: Duration = timedelta(hours=1)
+    """How long ended summaries wait; then they are dead letters. kcp keeps an Event no longer, by default."""
 
 
 class Spool(_Model):
@@ -347,6 +350,13 @@ class Settings(_Model):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             message = f"clusters: names must be unique, given twice: {', '.join(twice)}"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _what_waits_has_ended(self) -> Self:
+        if self.mapping.hold < self.aggregation.window:
+            message = "mapping.hold: shorter than aggregation.window, so that it would be over before a session is"
             raise ValueError(message)
         return self
 

@@ -21,10 +21,11 @@ DATED_BY = {
     "batches": "now",
     "quarantine": "received_at",
     "retries": "at",
+    "revivals": "at",
 }
 """The tables, each with the column whose UTC date partitions it."""
 
-KEPT = ("quarantine", "retries")
+KEPT = ("quarantine", "retries", "revivals")
 """The tables that stay in the data directory."""
 
 DELIVERED = tuple(table for table in DATED_BY if table not in KEPT)

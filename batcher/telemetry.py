@@ -39,13 +39,15 @@ class Cause(StrEnum):
 
 
 class Fate(StrEnum):
-    """What became of a quarantined line when it was tried again."""
+    """What became of a quarantined line or a dead letter when it was tried again."""
 
     REVISION = "revision"
     REPEAT = "repeat"
     IGNORED = "ignored"
     QUARANTINED = "quarantined"
     """It stays where it was."""
+    REVIVED = "revived"
+    """Of a dead letter: it is an open summary again."""
 
 
 class Metric(NamedTuple):
@@ -61,6 +63,7 @@ METRICS = {
     "batcher_lines_retried": Metric("counter", "Lines that left quarantine; their new fate is counted as well."),
     "batcher_occurrences": Metric("counter", "Occurrences counted."),
     "batcher_summaries_opened": Metric("counter", "Summaries begun."),
+    "batcher_summaries_revived": Metric("counter", "Dead letters that were retried."),
     "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),
     "batcher_writes": Metric("counter", "Events written to workspaces."),
     "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import polars as pl
 
 from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
 from batcher.batch.directory import FORMAT
 from batcher.clock import to_micros
 from batcher.failed import prepare, waiting
 from batcher.pipeline import Rules
+from batcher.schema import OPEN_SUMMARIES, empty
 from batcher.spool import Section
 from batcher.spool.log import Log
 from batcher.stages.locate import Rule
@@ -53,17 +55,20 @@ class History:
         minute: int,
         outcomes: list[OutcomeRecord] | None = None,
         retry: Sequence[int] = (),
+        resync: Sequence[str] = (),
+        letters: pl.DataFrame | None = None,
     ) -> Commit:
-        """Receive ``sections``, if any, and run a batch over all that is there, and lines of quarantine."""
+        """Receive ``sections``, if any, and run a batch over all that is there, and what else it is asked to do."""
         again = prepare(self.directory, self.batches, retry) if retry else Retry()
         if sections:
             self.receive(*sections, minute=minute)
         at = to_micros(START_AT + timedelta(minutes=minute))
-        return self.batches.next(Work(self.log.end, at, outcomes or [], again))
+        revived = empty(OPEN_SUMMARIES) if letters is None else letters
+        return self.batches.next(Work(self.log.end, at, outcomes or [], again, resync, revived))
 
     def waiting(self) -> list[int]:
         """The positions of the lines in quarantine."""
-        return [int(line.id) for line in waiting(self.directory)]
+        return [int(line.id) for line in waiting(self.directory) if line.kind == "line"]
 
     def written(self) -> list[OutcomeRecord]:
         """What a publisher would say after it had written every open summary that has a workspace."""

@@ -181,7 +181,7 @@ def test_a_line_that_left_cannot_be_retried_twice(tmp_path: Path) -> None:
         ({"names": ["1"], "everything": True}, "failed retry: give IDs, or --all, or --cause CAUSE"),
         ({"names": ["7"]}, "7: no such line in quarantine; see: batcher failed list"),
         ({"names": ["\x1b[31m"]}, "[31m: is no ID; see: batcher failed list"),
-        ({"cause": "no-uid"}, "--cause no-uid: no line in quarantine has it; causes that lines have: not-json"),
+        ({"cause": "no-uid"}, "--cause no-uid: nothing that failed has it; causes that are there: not-json"),
     ],
 )
 def test_what_cannot_be_picked_is_told_in_one_line(tmp_path: Path, arguments: dict[str, object], message: str) -> None:
@@ -196,9 +196,9 @@ def test_lines_are_picked_by_cause(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         h.batch(lines(b"no JSON"), misplaced(event("a", 7)), minute=0)
         bad, wrong = h.waiting()
-        assert pick(h.directory, [], everything=False, cause="wrong-shape") == [wrong]
-        assert pick(h.directory, [], everything=True, cause="") == [bad, wrong]
-        assert pick(h.directory, [str(wrong), str(wrong)], everything=False, cause="") == [wrong]
+        assert pick(h.directory, [], everything=False, cause="wrong-shape") == [str(wrong)]
+        assert pick(h.directory, [], everything=True, cause="") == [str(bad), str(wrong)]
+        assert pick(h.directory, [str(wrong), str(wrong)], everything=False, cause="") == [str(wrong)]
         assert one(h.directory, str(bad)).text == "no JSON"
 
 
@@ -260,10 +260,10 @@ def test_no_time_passes_in_a_retry_without_a_service(tmp_path: Path) -> None:
         h.batch(misplaced(event("a", 7, count=3)), watched(event("b", 8)), minute=0)
         h.receive(watched(event("c", 9)), minute=9)
         positions, now = h.waiting(), h.batches.last.now
-    retry_here(DataDirectory(tmp_path / "data"), positions)
+    retry_here(DataDirectory(tmp_path / "data"), [*map(str, positions)])
     with history(tmp_path / "data") as h:
         assert (h.batches.last.batch, h.batches.last.now) == (2, now)
-        assert [line.fate for line in tried(h.directory, positions, since=1)] == ["revision"]
+        assert [line.fate for line in tried(h.directory, [*map(str, positions)], since=1)] == ["revision"]
         h.batch(minute=10)
         assert [counted(h)[name] for name in ("received", "retried", "occurrences")] == [3, 1, 5]
         assert_proven(h)
@@ -277,7 +277,7 @@ def test_a_retry_without_a_service_runs_the_plan_that_was_left_and_what_others_a
         ask(h.directory, [second])
         dying.step = "plan"
         h.batch(watched(event("c", 9)), minute=1)
-    retry_here(DataDirectory(tmp_path / "data"), [first])
+    retry_here(DataDirectory(tmp_path / "data"), [str(first)])
     with history(tmp_path / "data") as h:
         assert (h.batches.last.batch, h.waiting(), asked(h.directory)) == (3, [], [])
         assert_proven(h)
@@ -287,7 +287,7 @@ def test_more_lines_than_a_batch_takes_are_retried_in_several(tmp_path: Path) ->
     with history(tmp_path / "data") as h:
         h.batch(misplaced(*(event(f"e{n}", n + 1) for n in range(1100))), minute=0)
         positions = h.waiting()
-    retry_here(DataDirectory(tmp_path / "data"), positions)
+    retry_here(DataDirectory(tmp_path / "data"), [*map(str, positions)])
     with history(tmp_path / "data") as h:
         assert (h.batches.last.batch, h.batches.last.totals["retried"], h.waiting()) == (3, 1100, [])
 
@@ -296,7 +296,7 @@ def test_a_running_service_keeps_the_directory(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         h.batch(misplaced(event("a", 7)), minute=0)
         with pytest.raises(InUse, match="in use by another batcher"):
-            retry_here(DataDirectory(tmp_path / "data"), h.waiting())
+            retry_here(DataDirectory(tmp_path / "data"), [*map(str, h.waiting())])
 
 
 def test_a_request_for_what_is_not_there_is_forgotten(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def _remains(root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], n
     totals = _totals([scan(root, "batches").select(SUMS).sum().collect(), torn])
     sums = dict.fromkeys(SUMS, 0) | {
         "opened": len(state["open_summaries"]),
-        "archived": totals["opened"] - totals["published"] - totals["dead_lettered"] - totals["archived"],
+        "archived": totals["opened"]
+        + totals["revived"]
+        - sum(totals[end] for end in ("published", "dead_lettered", "archived")),
     }
     own = pl.DataFrame([{"batch": last.batch + 1, "now": now, **sums}], schema=schema.BATCHES)
     tables = {"batches": pl.concat([torn, own])}

@@ -5,7 +5,7 @@
     spool/<segment>.seg                  what was received
     quarantine/                          bytes of the spool that were no frames
     configs/<digest>.json                the rules that plans name
-    requests/retry-<position>            lines of quarantine that the next plan is asked to try again
+    requests/<kind>-<name>               what the next plan is asked to do
     batches/<n>/plan.json changes commit.json
     snapshots/<n>                        the newest two
     staged/<table>/date=<day>/<id>-<n>.parquet

@@ -16,7 +16,7 @@ import polars as pl
 import batcher
 from batcher import disk
 from batcher.batch.directory import DataDirectory
-from batcher.batch.quarantine import answered, collected, discard, positions_of, quarantined, requests_of
+from batcher.batch.quarantine import collected, discard, positions_of, quarantined, requests_of
 from batcher.batch.records import (
     NOTHING,
     Commit,
@@ -25,14 +25,18 @@ from batcher.batch.records import (
     Plan,
     Snapshot,
     decode_changes,
+    decode_letters,
     encode_changes,
+    encode_letters,
 )
+from batcher.batch.requests import Kind, answered, named
+from batcher.batch.requests import requests as requested
 from batcher.claims import Claims
 from batcher.clock import from_micros
 from batcher.decode import decode, decode_again
 from batcher.errors import DataDirError, Unavailable
 from batcher.pipeline import NOTHING_AGAIN, Again, Result, Rules, State, advance, empty_state, run
-from batcher.schema import SUMS, from_rows
+from batcher.schema import OPEN_SUMMARIES, SUMS, empty, from_rows
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.recall import KNOWN
@@ -67,6 +71,10 @@ class Work(NamedTuple):
     now: int
     outcomes: list[OutcomeRecord]
     retry: Retry = Retry()
+    resync: Sequence[str] = ()
+    """Workspaces whose open summaries are to be written again."""
+    letters: pl.DataFrame = empty(OPEN_SUMMARIES)
+    """Dead letters to be written after all."""
     snapshot: bool = False
     """Whether to write a snapshot, however young the last is: the spool waits for two to be retired."""
 
@@ -159,12 +167,18 @@ class Batches:
             start=self.last.end,
             end=(work.end.segment, work.end.offset),
             outcomes=work.outcomes,
-            requests=[*requests, *requests_of(work.retry.positions)],
+            requests=[
+                *requests,
+                *requests_of(work.retry.positions),
+                *requested(Kind.RESYNC, work.resync),
+                *requested(Kind.REVIVE, work.letters["summary"]),
+            ],
             config=digest,
             code=batcher.__version__,
             known=[*work.retry.known],
             first=work.retry.first,
             before=self.last.now,
+            letters=encode_letters(work.letters),
         )
         self._directory.write_plan(plan)
         return plan
@@ -237,12 +251,13 @@ def compute(directory: DataDirectory, read: Reader, plan: Plan, state: State) ->
 
 
 def _again(directory: DataDirectory, plan: Plan) -> Again:
+    workspaces, letters = named(Kind.RESYNC, plan.requests), decode_letters(plan.letters)
     positions = positions_of(plan.requests)
     if not positions:
-        return NOTHING_AGAIN
+        return NOTHING_AGAIN._replace(workspaces=workspaces, letters=letters)
     lines = collected(quarantined(directory, plan.batch - 1).filter(pl.col("position").is_in(positions)))
     known = pl.DataFrame([msgspec.structs.astuple(record) for record in plan.known], schema=KNOWN, orient="row")
-    return Again(decode_again(lines, at=plan.before, first=plan.first), known)
+    return Again(decode_again(lines, at=plan.before, first=plan.first), known, workspaces, letters)
 
 
 def _add(so_far: dict[str, dict[str, int]], batch: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:

@@ -1,23 +1,22 @@
-"""Quarantined lines, what became of them when they were tried again, and the requests to try.
+"""Quarantined lines, and what became of them and of dead letters when they were tried again.
 
-A request is an empty file named after a line, so that asking twice is asking once, and nobody needs to be
-allowed to read it. It is removed only when the batch that it is an input of is committed. A line has left
-quarantine when a committed batch says so; it is never removed, so that the sums can be added up again.
+A line has left quarantine when a committed batch says so; it is never removed, so that the sums can be added up
+again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
 from batcher import disk
+from batcher.batch import requests
 from batcher.batch.directory import DataDirectory
+from batcher.batch.requests import Kind
 from batcher.errors import DataDirError
-from batcher.schema import QUARANTINE, RETRIES, Columns, empty
+from batcher.schema import QUARANTINE, RETRIES, REVIVALS, Columns, empty
 from batcher.staging import KEPT
 from batcher.telemetry import Fate
-
-_PREFIX = "retry-"
 
 LINES_A_BATCH = 1000
 """At most so many lines of quarantine are tried again in a batch; the others wait for the next one."""
@@ -33,6 +32,11 @@ def quarantined(directory: DataDirectory, through: int) -> pl.LazyFrame:
 def retries(directory: DataDirectory, through: int) -> pl.LazyFrame:
     """Return :data:`batcher.schema.RETRIES` of the batches up to ``through``."""
     return _scan(kept_paths(directory, "retries", through), RETRIES)
+
+
+def revivals(directory: DataDirectory, through: int) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.REVIVALS` of the batches up to ``through``."""
+    return _scan(kept_paths(directory, "revivals", through), REVIVALS)
 
 
 def left(tried: pl.LazyFrame) -> pl.LazyFrame:
@@ -80,34 +84,19 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
 
 def ask(directory: DataDirectory, positions: Iterable[int]) -> None:
     """Ask durably that the lines at ``positions`` be tried again; raise :class:`DataDirError` if it cannot be."""
-    try:
-        disk.make_empty_files(directory.requests, [_request(position) for position in positions])
-    except OSError as error:
-        message = f"{directory.requests}: {error.strerror}; run this as the user that batcher runs as"
-        raise DataDirError(message) from None
+    requests.ask(directory, Kind.RETRY, map(str, positions))
 
 
 def asked(directory: DataDirectory) -> list[int]:
     """Return the positions of the lines that are asked for, in order."""
-    names = (path.name for path in directory.requests.glob(f"{_PREFIX}*"))
-    return sorted(int(name[len(_PREFIX) :]) for name in names if name[len(_PREFIX) :].isdecimal())
-
-
-def answered(directory: DataDirectory, requests: Sequence[str]) -> None:
-    """Forget ``requests`` durably: their batch is committed."""
-    if requests:
-        disk.remove_files(directory.requests, requests)
+    return sorted(int(name) for name in requests.asked(directory, Kind.RETRY) if name.isdecimal())
 
 
 def requests_of(positions: Iterable[int]) -> list[str]:
     """Return the names under which the lines at ``positions`` stand in a plan."""
-    return [_request(position) for position in positions]
+    return requests.requests(Kind.RETRY, map(str, positions))
 
 
-def positions_of(requests: Iterable[str]) -> list[int]:
-    """Return the positions of the lines among the ``requests`` of a plan; requests of another kind have none."""
-    return [int(name.removeprefix(_PREFIX)) for name in requests if name.startswith(_PREFIX)]
-
-
-def _request(position: int) -> str:
-    return f"{_PREFIX}{position}"
+def positions_of(among: Iterable[str]) -> list[int]:
+    """Return the positions of the lines ``among`` the requests of a plan; requests of another kind have none."""
+    return [int(name) for name in requests.named(Kind.RETRY, among)]

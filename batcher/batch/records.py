@@ -15,7 +15,7 @@ import zstandard
 from batcher import disk
 from batcher.errors import DataDirError
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, State
-from batcher.schema import SUMS, Columns, completed, empty
+from batcher.schema import OPEN_SUMMARIES, SUMS, Columns, completed, empty
 from batcher.staging import StagedFile
 
 
@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True):
     end: tuple[int, int]
     outcomes: list[OutcomeRecord]
     requests: list[str]
-    """Of quarantined lines to try again, by :func:`batcher.batch.quarantine.requests_of`."""
+    """As :mod:`batcher.batch.requests` names them."""
     config: str
     """Digest of the rules, which are kept under that name."""
     code: str
@@ -62,6 +62,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The position of the first of these lines in the archive; those of the others follow."""
     before: int = 0
     """The ``now`` of the batch before: when these lines count as received."""
+    letters: bytes = b""
+    """The dead letters that are asked for, as Arrow: the archive may be away when the batch is run again."""
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -112,6 +114,16 @@ def decode_changes(data: bytes) -> dict[str, Change]:
         )
         for name, columns in STATE_COLUMNS.items()
     }
+
+
+def encode_letters(letters: pl.DataFrame) -> bytes:
+    """Return the dead letters of a plan as bytes; none are no bytes."""
+    return _encode({"letters": letters}) if len(letters) else b""
+
+
+def decode_letters(data: bytes) -> pl.DataFrame:
+    """Return the dead letters that ``data`` holds, :data:`batcher.schema.OPEN_SUMMARIES`."""
+    return _read(_decode(data) if data else {}, "letters", OPEN_SUMMARIES)
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:

@@ -1,9 +1,9 @@
-"""``batcher failed``: what could not be counted, and trying it again."""
+"""``batcher failed``: what could not be counted or written, and trying it again."""
 
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from batcher.batch import DataDirectory
     from batcher.failed import Failed, Tried
 
-app = typer.Typer(help="Lines that could not be counted: look at them, try them again.", no_args_is_help=True)
+app = typer.Typer(
+    help="What could not be counted or written: look at it, try it again.",
+    no_args_is_help=True,
+)
 
 _LOOK_SECONDS = 0.2
 
@@ -24,10 +27,11 @@ def list_failed(
     data_dir: DataDir = None,
     cause: Annotated[str, typer.Option(help="Only those with this cause.")] = "",
     cluster: Annotated[str, typer.Option(help="Only those of this cluster.")] = "",
+    kind: Annotated[Literal["line", "letter"] | None, typer.Option(help="Only lines, or only dead letters.")] = None,
     no_headers: Annotated[bool, typer.Option("--no-headers", help="Leave the header line out.")] = False,
     output: ListOutput = "text",
 ) -> None:
-    """List the lines in quarantine, oldest first. Exit 0, also if there are none."""
+    """List the lines in quarantine, then the dead letters, oldest first. Exit 0, also if there are none."""
     from batcher import clock
     from batcher.failed import HEADERS, WIDE_HEADERS, rows, waiting
     from batcher.text import table
@@ -35,12 +39,12 @@ def list_failed(
     found = [
         line
         for line in waiting(data_directory(config, data_dir))
-        if cause in {"", line.cause} and cluster in {"", line.cluster}
+        if cause in {"", line.cause} and cluster in {"", line.cluster} and kind in {None, line.kind}
     ]
     if output in {"json", "yaml"}:
         _print_document([_document(line) for line in found], output)
     elif not found:
-        print("Nothing is in quarantine.", file=sys.stderr)
+        print("Nothing has failed.", file=sys.stderr)
     else:
         wide = output == "wide"
         headers = WIDE_HEADERS if wide else HEADERS
@@ -55,7 +59,7 @@ def show(
     data_dir: DataDir = None,
     output: ListOutput = "text",
 ) -> None:
-    """Show one line whole; json and yaml have its exact bytes (base64). Exit 2 if there is no such line."""
+    """Show a line or a dead letter whole; json and yaml have its exact bytes (base64). Exit 2 if there is none."""
     from batcher.failed import WIDE_HEADERS, one, rows
     from batcher.text import safe
 
@@ -79,11 +83,11 @@ def retry(
     data_dir: DataDir = None,
     output: Output = "text",
 ) -> None:
-    """Decode lines again, as after an upgrade; what can be counted now is counted, once.
+    """Decode lines again, as after an upgrade, and count them, once; write dead letters after all.
 
-    A running service does it with its next batch; if none runs, this command does. Exit 0: all of them left
-    quarantine. 1: some stay, or were not tried in time (the service still will). 2: the call is wrong, or a line
-    is unknown, left already, or cannot be tried again; then none is tried.
+    A running service does it with its next batch; if none runs, this command does, and the next service writes the
+    letters. Exit 0: all of them left. 1: some stay, or were not tried in time (the service still will). 2: the call is
+    wrong, or something is unknown, left already, or cannot be tried again; then nothing is tried.
     """
     from batcher.batch.process import latest
     from batcher.failed import pick, tried
@@ -91,11 +95,11 @@ def retry(
 
     directory = data_directory(config, data_dir)
     seconds = duration_flag("--timeout", timeout).total_seconds()
-    positions = pick(directory, names or [], everything=everything, cause=cause)
+    chosen = pick(directory, names or [], everything=everything, cause=cause)
     since = latest(directory)[0].batch
-    if positions:
-        asyncio.run(_retried(directory, positions, seconds))
-    results = tried(directory, positions, since=since)
+    if chosen:
+        asyncio.run(_retried(directory, chosen, seconds))
+    results = tried(directory, chosen, since=since)
     if output == "json":
         import msgspec
 
@@ -106,18 +110,17 @@ def retry(
         raise typer.Exit(1)
 
 
-async def _retried(directory: "DataDirectory", positions: list[int], seconds: float) -> None:
-    """Return when every line was tried, by the service or here, or when the time is over."""
-    from batcher.batch.quarantine import ask, asked
+async def _retried(directory: "DataDirectory", names: list[str], seconds: float) -> None:
+    """Return when everything was tried, by the service or here, or when the time is over."""
     from batcher.errors import InUse
-    from batcher.failed import retry_here
+    from batcher.failed import ask, is_asked, retry_here
 
     try:
-        retry_here(directory, positions)
+        retry_here(directory, names)
     except InUse:
-        ask(directory, positions)
+        ask(directory, names)
     waited = 0.0
-    while waited < seconds and not set(positions).isdisjoint(asked(directory)):
+    while waited < seconds and is_asked(directory, names):
         await asyncio.sleep(_LOOK_SECONDS)
         waited += _LOOK_SECONDS
 
@@ -131,11 +134,11 @@ def _print_results(results: list["Tried"]) -> None:
         "repeat": "known already",
         "ignored": "nothing to count",
         "quarantined": "still in quarantine",
+        "revived": "open again, to be written",
         "": "not tried yet; the service will",
     }
     told = ", ".join(f"{fates[fate]:,} {words}" for fate, words in meaning.items() if fates[fate])
-    lines = "1 line" if len(results) == 1 else f"{len(results):,} lines"
-    print(f"{lines}: {told}" if results else "Nothing to retry.")
+    print(f"{len(results):,} tried: {told}" if results else "Nothing to retry.")
     for result in results:
         if result.fate == "quarantined":
             print(f"{result.id}: {result.cause}")

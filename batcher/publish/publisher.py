@@ -12,8 +12,9 @@ written again from committed state, and finds itself there.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from batcher.clock import Now, to_micros
 from batcher.errors import Unavailable
@@ -32,6 +33,14 @@ REMEMBERED = 200_000
 """Summaries whose last outcome is remembered, so that what is not in the state yet is not sent again."""
 DRAIN_SECONDS = 20.0
 """Less than the 30 s that Kubernetes gives a process between SIGTERM and SIGKILL."""
+
+
+class _Told(NamedTuple):
+    """The last outcome of a summary: which version, as which resourceVersion, and where."""
+
+    version: int = -1
+    resource_version: str | None = None
+    workspace: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class Publisher:
         self._workspaces: dict[str, Waiting] = {}
         self._without_worker: list[str] = []
         self._outcomes: list[Outcome] = []
-        self._told: OrderedDict[str, tuple[int, str | None]] = OrderedDict()
+        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._restored: set[str] = set()
         self._work_is_there = asyncio.Event()
         self._something_ended = asyncio.Event()
         self._written = self._refused = 0
@@ -97,7 +107,7 @@ class Publisher:
 
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
-        return self._told.get(write.summary, (-1, None))[0] >= write.version
+        return self._told.get(write.summary, _Told()).version >= write.version
 
     def _refusal(self, write: Write) -> str:
         """Why ``write`` is not to be sent at all; empty: it may be."""
@@ -132,6 +142,24 @@ class Publisher:
         """Return the outcomes since the last call, and forget them."""
         taken, self._outcomes = self._outcomes, []
         return taken
+
+    def take_restored(self) -> set[str]:
+        """Return the workspaces, since the last call, of which kcp has forgotten writes that it had answered.
+
+        It was restored from a backup, or another workspace was made at the path: a resourceVersion went back.
+        """
+        taken, self._restored = self._restored, set()
+        return taken
+
+    def forget(self, workspaces: Container[str]) -> None:
+        """Take writes to ``workspaces`` again whatever was told of them before."""
+        self._told = OrderedDict((name, told) for name, told in self._told.items() if told.workspace not in workspaces)
+
+    def keep(self, goes_on: Container[str]) -> None:
+        """Try no more what is not among ``goes_on``, the summaries that are still open."""
+        for waiting in self._workspaces.values():
+            waiting.keep(goes_on)
+        self._something_ended.set()
 
     @property
     def status(self) -> Status:
@@ -201,7 +229,7 @@ class Publisher:
 
     def _known(self, write: Write) -> str | None:
         """The resourceVersion with which the summary was last seen in its workspace."""
-        return self._told.get(write.summary, (-1, None))[1] or write.resource_version
+        return self._told.get(write.summary, _Told()).resource_version or write.resource_version
 
     async def _try(self, write: Write) -> tuple[Answer, str | None]:
         """Try once; whatever goes wrong is no answer, for one bad answer must not end the service."""
@@ -216,7 +244,11 @@ class Publisher:
         """Let the write in flight end, or wait for its next try."""
         waiting.trouble = "" if answer.meaning is Meaning.WRITTEN else f"{entry.write.workspace}: {answer.reason}"
         if answer.meaning is Meaning.WRITTEN:
+            if _went_back(self._known(entry.write), version):
+                self._restored.add(entry.write.workspace)
             self._end(entry.write, Result.WRITTEN, version, "")
+            waiting.end()
+        elif entry.given_up:
             waiting.end()
         elif answer.meaning in {Meaning.LATER, Meaning.READ_FIRST}:
             waiting.again(entry)
@@ -227,7 +259,7 @@ class Publisher:
             waiting.end()
 
     def _end(self, write: Write, result: Result, version: str | None, reason: str) -> None:
-        self._told[write.summary] = (write.version, version)
+        self._told[write.summary] = _Told(write.version, version, write.workspace)
         self._told.move_to_end(write.summary)
         if len(self._told) > self._remembered:
             self._told.popitem(last=False)
@@ -235,3 +267,10 @@ class Publisher:
         self._refused += result is Result.REFUSED
         at = to_micros(self._now())
         self._outcomes.append(Outcome(write.summary, write.version, result, version, reason, at))
+
+
+def _went_back(known: str | None, version: str | None) -> bool:
+    """Whether ``version`` of an object is older than the one ``known`` before: numbers of any length."""
+    if not (known and version and known.isdecimal() and version.isdecimal()):
+        return False
+    return (len(version), version) < (len(known), known)

@@ -12,6 +12,7 @@ import contextlib
 import heapq
 import math
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 
 from batcher.publish.writes import Write
@@ -23,6 +24,8 @@ class Entry:
 
     write: Write
     refusals: int = 0
+    given_up: bool = False
+    """Nobody waits for it any more: it is not tried again."""
 
 
 class Waiting:
@@ -97,6 +100,15 @@ class Waiting:
         landed.refusals += 1
         self._parked[landed.write.summary] = landed
         heapq.heappush(self._due, (until, landed.write.summary))
+
+    def keep(self, goes_on: Container[str]) -> None:
+        """Forget the writes of summaries that are not in ``goes_on``; one in flight is not tried again."""
+        for entries in (self._first, self._ready, self._parked):
+            for summary in [summary for summary in entries if summary not in goes_on]:
+                del entries[summary]
+        if self._in_flight and self._in_flight.write.summary not in goes_on:
+            self._in_flight.given_up = True
+        self._news.set()
 
     def give_up_newest(self) -> None:
         """Forget the newest of what would be sent last, to make room: committed state has it, and offers it again."""

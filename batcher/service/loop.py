@@ -19,15 +19,17 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
 from batcher.archive import Deliverer
-from batcher.batch import Batches, Commit, DataDirectory, OutcomeRecord, Retry, Work
-from batcher.batch.quarantine import LINES_A_BATCH, asked
+from batcher.batch import Batches, Commit, DataDirectory, Work, requests
+from batcher.batch.quarantine import LINES_A_BATCH
+from batcher.batch.requests import Kind
 from batcher.clock import Now, from_micros, monotonic
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, DataDirError, Unavailable
-from batcher.failed import prepare
-from batcher.publish import Outcome, Publisher, Result, Write
+from batcher.failed import Asked, prepare_asked
+from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
+from batcher.service.offering import offers, record
 from batcher.service.wiring import Specs, rules_of
 from batcher.settings import Settings, refuse_fixed
 from batcher.spool import Stream
@@ -35,8 +37,6 @@ from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
 from batcher.stages.carry import is_due_to_change
 from batcher.stages.missing import missing
-from batcher.stages.render import render
-from batcher.stages.settle import due
 from batcher.status import ClusterStatus, Status, samples, write_status
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
@@ -69,6 +69,7 @@ class Service:
     ) -> None:
         """Wire the parts; nothing runs yet."""
         self._settings = settings
+        self._directory = DataDirectory(settings.data_dir)
         self._batches = batches
         self._writer = writer
         self._spool = spool
@@ -150,13 +151,16 @@ class Service:
             if self._unfinished:
                 return await self._commit(self._unfinished)
             cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
-            outcomes = [_record(outcome) for outcome in self._publisher.take_outcomes()]
-            retry = await self._asked_for()
+            outcomes = [record(outcome) for outcome in self._publisher.take_outcomes()]
+            resync = sorted(self._publisher.take_restored() | set(requests.asked(self._directory, Kind.RESYNC)))
+            retry, letters = await self._asked_for()
             stuck = self._writer.full and not self._batches.undelivered
-            if not (cut.lines or outcomes or retry.positions or stuck or self._something_closes(cut.now)):
+            asked_something = retry.positions or resync or len(letters)
+            if not (cut.lines or outcomes or asked_something or stuck or self._something_closes(cut.now)):
                 return False
-            work = Work(cut.end, cut.now, outcomes, retry, snapshot=stuck)
-            full = cut.lines >= self._settings.batch.max_rows or len(retry.positions) == LINES_A_BATCH
+            work = Work(cut.end, cut.now, outcomes, retry, resync, letters, snapshot=stuck)
+            many = LINES_A_BATCH in {len(retry.positions), len(letters)}
+            full = many or cut.lines >= self._settings.batch.max_rows
             return await self._commit(work) and full
 
     async def _commit(self, work: Work) -> bool:
@@ -169,40 +173,37 @@ class Service:
             log.warning("the disk takes no batch; it is tried again", error=str(error))
             return False
         self._unfinished, self._batch_trouble = None, ""
+        if work.resync:
+            self._publisher.forget(work.resync)
+            log.info("open summaries are written again", workspaces=list(work.resync))
+        if commit.sums["dead_lettered"]:
+            self._publisher.keep(set(self._batches.state["open_summaries"]["summary"]))
         _log_batch(commit, monotonic() - began)
         return True
 
-    async def _asked_for(self) -> Retry:
-        """Return the quarantined lines that the next batch tries again; none while what they need cannot be read."""
-        directory = DataDirectory(self._settings.data_dir)
-        positions = asked(directory)
-        if not positions:
-            return Retry()
+    async def _asked_for(self) -> Asked:
+        """Return what the next batch tries again; nothing while what that needs cannot be read."""
         try:
-            return await asyncio.to_thread(prepare, directory, self._batches, positions)
+            return await asyncio.to_thread(prepare_asked, self._directory, self._batches)
         except (ArchiveError, DataDirError) as error:
-            log.warning("retries wait", lines=len(positions), error=str(error))
-            return Retry()
+            log.warning("retries wait", error=str(error))
+            return Asked()
 
     def _something_closes(self, now: int) -> bool:
         summaries = self._batches.state["open_summaries"]
-        window, hold = self._settings.aggregation.window, self._settings.mapping.hold
-        due_to_change = summaries.lazy().filter(is_due_to_change(from_micros(now), window, hold))
+        due_to_change = summaries.lazy().filter(is_due_to_change(from_micros(now), rules_of(self._settings).bounds))
         return bool(due_to_change.select(pl.len()).collect().item())
 
     def _offer(self, *, everything: bool) -> None:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""
         publish = self._settings.publish
-        now, state = self._now(), self._batches.state
         wait = timedelta(0) if everything else publish.rewrite_after
-        chosen = due(
-            state["open_summaries"].lazy(),
-            now=now,
-            rewrite_after=wait,
-            rewrite_most=publish.rewrite_most,
+        look = rules_of(self._settings).look
+        self._publisher.offer(
+            offers(
+                self._batches.state, now=self._now(), look=look, rewrite_after=wait, rewrite_most=publish.rewrite_most
+            )
         )
-        events = render(chosen, state["nodes"].lazy(), now=now, look=rules_of(self._settings).look)
-        self._publisher.offer(_writes(events.collect(engine="in-memory")))
 
     async def settle(self) -> None:
         """Batch what is here, write every summary's newest totals, and batch the outcomes."""
@@ -323,28 +324,6 @@ class Service:
                 "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
             }
         )
-
-
-def _record(outcome: Outcome) -> OutcomeRecord:
-    written = outcome.result is Result.WRITTEN
-    return OutcomeRecord(
-        outcome.summary, outcome.version, outcome.resource_version, written, outcome.reason, outcome.at
-    )
-
-
-def _writes(events: pl.DataFrame) -> list[Write]:
-    return [
-        Write(
-            summary=row["summary"],
-            version=row["version"],
-            workspace=row["workspace"],
-            namespace=row["namespace"],
-            name=row["name"],
-            event=msgspec.json.decode(row["event"]),
-            resource_version=row["resource_version"],
-        )
-        for row in events.iter_rows(named=True)
-    ]
 
 
 def _log_batch(commit: Commit, seconds: float) -> None:

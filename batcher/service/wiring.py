@@ -32,6 +32,8 @@ def rules_of(settings: Settings) -> Rules:
         expose_nodes=settings.transform.expose_nodes,
         labels=dict(settings.transform.add_labels),
         annotations=dict(settings.transform.add_annotations),
+        max_age=settings.publish.max_age,
+        max_pending=settings.publish.max_pending,
     )
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from batcher.schema import OPEN_SLOTS, OPEN_SUMMARIES, SESSION, SLOT
 from batcher.stages.aggregate import fold_slots, fold_summaries, is_closed, is_slot_over
+from batcher.stages.expire import Bounds, crowded_out, expire, is_overdue
 from batcher.stages.settle import ending
 
 _BOOKKEEPING = ("version", "closed", "written_version", "written_at", "resource_version", "writes", "refusal")
@@ -36,33 +37,36 @@ def carry_slots(
 def carry_summaries(
     parts: pl.LazyFrame,
     settled: pl.LazyFrame,
-    outcomes: pl.LazyFrame,
+    touched: pl.LazyFrame,
     *,
     batch: int,
     now: datetime,
-    window: timedelta,
-    hold: timedelta,
+    bounds: Bounds,
 ) -> pl.LazyFrame:
-    """Return summaries that rows, an outcome or time changes: :data:`OPEN_SUMMARIES`, ``is_new``, ``end``.
+    """Return summaries that rows, an outcome, a request or time changes: :data:`OPEN_SUMMARIES`, ``is_new``, ``end``.
 
-    In: ``settled`` is the state with ``outcomes`` applied. ``end`` is null for a summary that goes on.
+    In: ``settled`` is the state with outcomes and requests applied, ``touched`` the ``summary`` of those that they
+    are about. ``end`` is null for a summary that goes on.
     """
     grown = _grown(parts, settled, batch)
     others = settled.join(grown, on="summary", how="anti")
-    told = others.join(outcomes, on="summary", how="semi")
-    silent = others.join(told, on="summary", how="anti").filter(is_due_to_change(now, window, hold))
-    same = pl.concat([told, silent]).with_columns(is_new=pl.lit(value=False))
-    return (
-        pl.concat([grown, same.select(*OPEN_SUMMARIES, "is_new")])
-        .with_columns(closed=pl.col("closed") | is_closed(now, window))
-        .with_columns(end=ending(now, hold))
+    told = others.join(touched, on="summary", how="semi")
+    rest = others.join(told, on="summary", how="anti")
+    crowded = crowded_out(settled, bounds)
+    late = rest.join(crowded, on="summary", how="semi")
+    silent = rest.join(crowded, on="summary", how="anti").filter(is_due_to_change(now, bounds))
+    same = pl.concat([told, late, silent]).with_columns(is_new=pl.lit(value=False))
+    changed = pl.concat([grown, same.select(*OPEN_SUMMARIES, "is_new")]).with_columns(
+        closed=pl.col("closed") | is_closed(now, bounds.window)
     )
+    return expire(changed, crowded, now=now, bounds=bounds).with_columns(end=ending(now, bounds.hold))
 
 
-def is_due_to_change(now: datetime, window: timedelta, hold: timedelta) -> pl.Expr:
-    """Whether time alone changes an open summary: it closes, or has waited long enough for a workspace."""
-    closes = ~pl.col("closed") & is_closed(now, window)
-    return closes | pl.col("closed") & (pl.col("workspace") == "") & ending(now, hold).is_not_null()
+def is_due_to_change(now: datetime, bounds: Bounds) -> pl.Expr:
+    """Whether time alone changes an open summary: it closes, or has waited long enough, with a workspace or without."""
+    closes = ~pl.col("closed") & is_closed(now, bounds.window)
+    given_up = (pl.col("workspace") == "") & ending(now, bounds.hold).is_not_null()
+    return closes | pl.col("closed") & given_up | is_overdue(now, bounds)
 
 
 def _grown(parts: pl.LazyFrame, settled: pl.LazyFrame, batch: int) -> pl.LazyFrame:

@@ -16,8 +16,8 @@ import polars as pl
 import batcher
 from batcher.archive.read import scan
 from batcher.batch import Commit, DataDirectory, Plan
-from batcher.batch.process import compute, staged_paths
-from batcher.batch.quarantine import collected, positions_of, quarantined, retries
+from batcher.batch.process import TAKE_OVER, compute, staged_paths
+from batcher.batch.quarantine import collected, quarantined, retries, revivals
 from batcher.batch.records import NOTHING, Snapshot, decode_changes
 from batcher.errors import DataDirError
 from batcher.pipeline import STATE_KEYS, Change, Result, State, advance, empty_state
@@ -35,6 +35,7 @@ ROW_KEYS = {
     "batches": ("batch",),
     "quarantine": ("position",),
     "retries": ("position",),
+    "revivals": ("summary",),
 }
 """What names a row within a batch."""
 
@@ -122,7 +123,8 @@ class _Run:
         of_these = pl.col("batch").is_between(first, last)
         staged = staged_paths(self._directory)
         archived = {name: scan(self._archive, name, staged[name]).filter(of_these).collect() for name in DELIVERED}
-        here = {"quarantine": quarantined(self._directory, last), "retries": retries(self._directory, last)}
+        kept = {"quarantine": quarantined, "retries": retries, "revivals": revivals}
+        here = {name: read(self._directory, last) for name, read in kept.items()}
         return archived | {name: collected(table.filter(of_these)) for name, table in here.items()}
 
     def _compare(self, commit: Commit, state: State, kept: dict[str, pl.DataFrame]) -> Iterator[Difference]:
@@ -150,7 +152,7 @@ class _Run:
             return "its plan is gone"
         if plan.code != batcher.__version__:
             return f"run by version {plan.code}"
-        if len(positions_of(plan.requests)) < len(plan.requests):
+        if TAKE_OVER in plan.requests:
             return "what it was asked to do cannot be asked again"
         gone = set() if plan.start == plan.end else self._spool.missing(Place(*plan.start), Place(*plan.end))
         return f"segment {min(gone)} of the spool is gone" if gone else ""

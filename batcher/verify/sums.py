@@ -13,7 +13,7 @@ import polars as pl
 from batcher.archive.read import scan
 from batcher.batch import Commit, DataDirectory
 from batcher.batch.process import staged_paths
-from batcher.batch.quarantine import collected, left, quarantined, retries
+from batcher.batch.quarantine import collected, left, quarantined, retries, revivals
 from batcher.pipeline import State
 from batcher.schema import REVISION, SUMS
 from batcher.verify.check import Check, first_difference
@@ -46,6 +46,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         _rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
         _rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
         _left_once(directory, last.batch),
+        _rows(own, _counted(revivals(directory, last.batch)), "revived", "dead letters that were retried"),
         _rows(batches, _count(table("summaries")), "slots", "rows of summaries"),
         _rows(
             batches,
@@ -159,7 +160,6 @@ def _compare(name: str, said: dict[str, int], found: dict[str, int]) -> Check:
 
 def _ends(totals: dict[str, int], open_now: int) -> Check:
     ended = totals["published"] + totals["dead_lettered"] + totals["archived"]
-    detail = (
-        f"{totals['opened']} opened, {ended} ended, {open_now} open" if totals["opened"] != ended + open_now else ""
-    )
-    return Check("summaries opened = published + dead-lettered + archived + open", not detail, detail)
+    begun = totals["opened"] + totals["revived"]
+    detail = f"{begun} opened or revived, {ended} ended, {open_now} open" if begun != ended + open_now else ""
+    return Check("summaries opened + revived = published + dead-lettered + archived + open", not detail, detail)

@@ -38,14 +38,14 @@ async def test_a_list_is_a_table_that_no_line_can_disturb(tmp_path: Path) -> Non
     code, out, err = await failed(tmp_path / "data", "list")
     assert (code, err) == (0, "")
     header, one, two = out.splitlines()
-    assert header.split() == ["ID", "CLUSTER", "CAUSE", "RECEIVED", "SIZE", "LINE"]
-    assert (one.split()[0], one.split()[2], two.split()[0]) == (str(first), "not-json", str(second))
+    assert header.split() == ["ID", "KIND", "CLUSTER", "CAUSE", "RECEIVED", "SIZE", "LINE"]
+    assert (one.split()[0], one.split()[3], two.split()[0]) == (str(first), "not-json", str(second))
     assert one.endswith("[31mred   gpj \\xff")
     assert "{" in two
     assert two.endswith("...")
     code, out, _ = await failed(tmp_path / "data", "list", "-o", "wide", "--no-headers", "--cause", "not-json")
     (only,) = out.splitlines()
-    assert only.split()[:5] == [str(first), "us-west1", "uid-us", "not-json", "2026-11-23T16:00:00.000000Z"]
+    assert only.split()[:6] == [str(first), "line", "us-west1", "uid-us", "not-json", "2026-11-23T16:00:00.000000Z"]
 
 
 async def test_json_and_yaml_have_the_exact_bytes_and_show_has_one_line(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_json_and_yaml_have_the_exact_bytes_and_show_has_one_line(tmp_path
 async def test_an_empty_quarantine_is_said_to_be_empty(tmp_path: Path) -> None:
     with history(tmp_path / "data"):
         pass
-    assert await failed(tmp_path / "data", "list") == (0, "", "Nothing is in quarantine.\n")
+    assert await failed(tmp_path / "data", "list") == (0, "", "Nothing has failed.\n")
     assert await failed(tmp_path / "data", "list", "-o", "json") == (0, "[]\n", "")
     assert await failed(tmp_path / "data", "retry", "--all") == (0, "Nothing to retry.\n", "")
 
@@ -76,7 +76,7 @@ async def test_without_a_service_the_command_retries_by_itself_and_tells_what_st
     first, second = quarantine(tmp_path / "data")
     code, out, err = await failed(tmp_path / "data", "retry", "--all")
     assert (code, err) == (1, "")
-    assert out.splitlines() == ["2 lines: 1 counted, 1 still in quarantine", f"{first}: not-json"]
+    assert out.splitlines() == ["2 tried: 1 counted, 1 still in quarantine", f"{first}: not-json"]
     code, out, _ = await failed(tmp_path / "data", "retry", str(first), "-o", "json")
     assert (code, json.loads(out)) == (
         1,
@@ -130,7 +130,7 @@ async def test_a_running_service_takes_the_request_into_its_next_batch(tmp_path:
             code, out, err = await failed(w.directory.root, "retry", "--all")
             assert (code, out.splitlines(), err) == (
                 1,
-                ["2 lines: 1 counted, 1 still in quarantine", f"{first}: not-json"],
+                ["2 tried: 1 counted, 1 still in quarantine", f"{first}: not-json"],
                 "",
             )
             assert list(w.directory.requests.iterdir()) == []
@@ -159,7 +159,7 @@ async def test_a_service_that_has_not_come_to_it_is_waited_for_only_so_long(tmp_
             await until(lambda: (w.directory.root / "lock").read_bytes().strip() == str(process.pid).encode())
             for _ in range(2):
                 code, out, _ = await failed(w.directory.root, "retry", str(second), "--timeout", "1s")
-                assert (code, out) == (1, "1 line: 1 not tried yet; the service will\n")
+                assert (code, out) == (1, "1 tried: 1 not tried yet; the service will\n")
             _, out, _ = await failed(w.directory.root, "list", "-o", "json")
             assert [line["asked"] for line in json.loads(out)] == [False, True, False]
             assert (await finish(process))[0] == 0

@@ -6,7 +6,8 @@ import pytest
 
 from batcher import disk
 from batcher.batch import DataDirectory
-from batcher.batch.quarantine import answered, ask, asked, requests_of
+from batcher.batch.quarantine import ask, asked, requests_of
+from batcher.batch.requests import answered
 from tests.faults.volume import Kind, Luck, Recorder, Step, after_power_cut, write_out
 
 

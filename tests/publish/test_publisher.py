@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from batcher.publish import Outcome, Result
@@ -474,3 +475,50 @@ async def test_the_status_tells_trouble_until_it_is_over() -> None:
         assert (publisher.status.pending, publisher.status.last_error) == (3, "")
         await publisher.drain()
         assert publisher.status.written == 6
+
+
+@in_virtual_time
+async def test_what_is_not_open_any_more_is_not_tried_again_even_if_it_was_in_flight() -> None:
+    kcp = Kcp(latency=1.0, lasting={SHOP: AWAY})
+    async with publishing(kcp) as publisher:
+        publisher.offer([write("web.1"), write("web.2"), write("web.3")])
+        await asyncio.sleep(0.1)
+        publisher.keep({write("web.3").summary})
+        await asyncio.sleep(0.6)
+        kcp.lasting.clear()
+        assert await publisher.drain(600)
+        assert publisher.status.pending == 0
+    assert set(kcp.told) == {"web.3"}
+
+
+@pytest.mark.parametrize(
+    ("known", "version", "restored"),
+    [("9", "10", set()), ("10", "9", {SHOP}), ("10", "10", set()), ("1" * 5000, "2" * 4999, {SHOP}),
+     (None, "1", set()), ("7", None, set()), ("7", "x", set()), ("x", "7", set())],
+)  # fmt: skip
+@in_virtual_time
+async def test_a_resource_version_that_goes_back_says_that_kcp_was_restored(
+    known: str | None, version: str | None, restored: set[str]
+) -> None:
+    answer = msgspec.json.encode(
+        {"metadata": {"resourceVersion": version or "", "annotations": {}}, "involvedObject": {}, "message": ""}
+    )
+    kcp = Kcp(lasting={SHOP: Fault(200, content=answer)})
+    async with publishing(kcp) as publisher:
+        publisher.offer([write(known=known)])
+        await publisher.drain()
+        assert publisher.take_restored() == restored
+        assert publisher.take_restored() == set()
+
+
+@in_virtual_time
+async def test_what_is_forgotten_is_taken_again_and_what_is_of_others_is_not() -> None:
+    kcp = Kcp()
+    async with publishing(kcp) as publisher:
+        both = [write(), write(workspace=TEAM_A)]
+        publisher.offer(both)
+        await publisher.drain()
+        publisher.forget([SHOP])
+        publisher.offer(both)
+        await publisher.drain()
+    assert (len(kcp.times(SHOP)), len(kcp.times(TEAM_A))) == (3, 1)

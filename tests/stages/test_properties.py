@@ -27,6 +27,7 @@ from batcher.stages.aggregate import fold_slots, fold_summaries, measured, sessi
 from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.enrich import regard_owner
+from batcher.stages.expire import Bounds
 from batcher.stages.locate import Rule, locate
 from batcher.stages.measure import measure
 from batcher.stages.render import Look, render
@@ -226,7 +227,7 @@ def carried(rows: Rows, state: tuple[pl.DataFrame, pl.DataFrame], batch: int) ->
     nothing = frame(OUTCOMES, [])
     return (
         carry_slots(parts, slots.lazy(), now=now, window=WINDOW, longest=LONGEST).collect(),
-        carry_summaries(parts, summaries.lazy(), nothing, batch=batch, now=now, window=WINDOW, hold=HOUR).collect(),
+        carry_summaries(parts, summaries.lazy(), nothing, batch=batch, now=now, bounds=Bounds(WINDOW, HOUR)).collect(),
     )
 
 

@@ -156,6 +156,11 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         "batch 3: 1 said, 0 found",
         lambda h: staged(h, "dead_letters", 3).unlink(),
     ),
+    "revival invented": (
+        "revived = dead letters that were retried",
+        "batch 2: 1 said, 0 found",
+        lambda h: change(h, "batches", 2, set_to("revived", 1)),
+    ),
     "totals changed": (
         "totals of the last commit = sums of all batches",
         "writes: 1 said, 5 found",
@@ -187,8 +192,8 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         lambda h: change(h, "retries", 4, doubled),
     ),
     "end lost": (
-        "summaries opened = published + dead-lettered + archived + open",
-        "5 opened, 2 ended, 2 open",
+        "summaries opened + revived = published + dead-lettered + archived + open",
+        "5 opened or revived, 2 ended, 2 open",
         lambda h: change(h, "batches", 3, set_to("published", 0)),
     ),
 }

@@ -1,0 +1,44 @@
+"""Between the state and the publisher: which summaries are to be written, and what became of them."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import polars as pl
+
+from batcher.batch import OutcomeRecord
+from batcher.pipeline import State
+from batcher.publish import Outcome, Result, Write
+from batcher.stages.render import Look, render
+from batcher.stages.settle import due
+
+
+def offers(
+    state: State, *, now: datetime, look: Look, rewrite_after: timedelta, rewrite_most: timedelta
+) -> list[Write]:
+    """Return the writes that are due (:func:`batcher.stages.settle.due`), oldest key first."""
+    chosen = due(state["open_summaries"].lazy(), now=now, rewrite_after=rewrite_after, rewrite_most=rewrite_most)
+    events = render(chosen, state["nodes"].lazy(), now=now, look=look)
+    return _writes(events.collect(engine="in-memory"))
+
+
+def _writes(events: pl.DataFrame) -> list[Write]:
+    return [
+        Write(
+            summary=row["summary"],
+            version=row["version"],
+            workspace=row["workspace"],
+            namespace=row["namespace"],
+            name=row["name"],
+            event=msgspec.json.decode(row["event"]),
+            resource_version=row["resource_version"],
+        )
+        for row in events.iter_rows(named=True)
+    ]
+
+
+def record(outcome: Outcome) -> OutcomeRecord:
+    """Return ``outcome`` as a plan has it."""
+    written = outcome.result is Result.WRITTEN
+    return OutcomeRecord(
+        outcome.summary, outcome.version, outcome.resource_version, written, outcome.reason, outcome.at
+    )
