@@ -28,6 +28,7 @@ from batcher.stages.measure import measure
 from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.render import Look, render
 from batcher.stages.renew import revive, write_again
+from batcher.stages.route import Route, route, told_elsewhere, told_mapped
 from batcher.stages.settle import settle
 from batcher.telemetry import Fate
 
@@ -76,6 +77,9 @@ class Rules:
     annotations: dict[str, str] = field(default_factory=dict)
     max_age: timedelta = FOR_EVER
     max_pending: int = ANY_NUMBER
+    routes: tuple[Route, ...] = ()
+    critical: tuple[str, ...] = ()
+    """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
 
     @property
     def bounds(self) -> Bounds:
@@ -154,11 +158,11 @@ def run(
     targets = locate(
         rows.filter("is_new"), mapped.judged.select(*schema.CLAIMS), rules=rules.mapping, trust=rules.trust
     )
-    located = _collect(name_namespaces(targets, mapped.judged))
-    adopted = adopt_rows(located, mapped.judged, hold=rules.hold)
+    located = _collect(name_namespaces(route(targets, rules.routes, critical=rules.critical), mapped.judged))
+    adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
-    happened = measured((regard_owner(adopted) if rules.owner else adopted).filter(pl.col("grew") > 0))
-    parts = _collect(sessions(happened, mapped.summaries, window=rules.window, longest=rules.longest))
+    happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
+    parts = _collect(sessions(measured(happened), mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
         parts, mapped.slots.select(*schema.OPEN_SLOTS), now=now, window=rules.window, longest=rules.longest
     )
@@ -240,6 +244,13 @@ def _mapped(state: State, told: pl.LazyFrame, now: datetime, rules: Rules) -> _M
         _collect(move(slots, moved)),
         slots.join(moved.select(summary="was"), on="summary", how="semi"),
     )
+
+
+def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Return the rows that are told, once a place: those ``mapped``, and those of ``located`` that routes copy."""
+    copies = told_elsewhere(located, rules.routes, allowed=rules.trust.allowed)
+    rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
+    return regard_owner(rows) if rules.owner else rows
 
 
 def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
@@ -360,6 +371,7 @@ def _sums(
         "occurrences": int(occurrences["grew"].sum()),
         "kept": verdicts.get("kept", 0),
         "unmapped": verdicts.get("unmapped", 0),
+        "archive_only": verdicts.get("archive-only", 0),
         "opened": int(summaries["is_new"].sum()),
         "revived": len(tables["revivals"]),
         "published": ends.get("published", 0),

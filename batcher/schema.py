@@ -42,9 +42,11 @@ SUMMARY_KEY = (
     "type",
     "reason",
     "unmapped_uid",
+    "origin",
 )
 """One line for a tenant: this happens to this object of theirs, in this cluster.
 
+``origin`` is empty, unless a route tells it elsewhere: then it is the workspace and namespace that it is mapped to.
 ``unmapped_uid`` is empty as soon as there is a target: until then it says which namespace waits for one."""
 
 NOBODYS = "-"
@@ -143,6 +145,7 @@ OCCURRENCES: Columns = {
     "workspace": pl.String,
     "target_namespace": pl.String,
     "namespace_uid": pl.String,
+    "routes": pl.String,
 }
 """Archive: one row a revision, exactly once; ``grew`` is how many occurrences it added, maybe 0.
 
@@ -311,6 +314,7 @@ BATCHES: Columns = {
     "occurrences": pl.Int64,
     "kept": pl.Int64,
     "unmapped": pl.Int64,
+    "archive_only": pl.Int64,
     "opened": pl.Int64,
     "revived": pl.Int64,
     "published": pl.Int64,

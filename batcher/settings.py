@@ -146,6 +146,8 @@ class Cluster(_Model):
     context: str | None = None
     namespaces: list[str] = []
     """Namespaces to watch; none: all."""
+    labels: dict[FreeKey, LabelValue] = {}
+    """What routes can choose by."""
     workspace: str | None = None
     """For namespaces that no rule maps, and for objects without a namespace."""
     event_ttl: Duration = Field(default=timedelta(hours=1), alias="eventTTL")
@@ -233,6 +235,43 @@ class Mapping_(_Model):  # noqa: N801  the name is taken by typing's
             message = f"trust: each source once, not {', '.join(self.trust)}"
             raise ValueError(message)
         return self
+
+
+class RouteMatch(_Model):
+    """Which rows a route is for: those that match all of what is given. Globs know ``*`` and ``?``."""
+
+    severity: list[Literal["normal", "warning", "critical"]] = []
+    types: list[str] = []
+    reasons: list[str] = []
+    namespaces: list[str] = []
+    """Globs of downstream namespaces."""
+    clusters: list[str] = []
+    labels: dict[str, str] = {}
+    """Of clusters: those that have all of them."""
+    workspaces: list[str] = []
+    """Where rows are mapped to, as in ``kcp.workspaces``."""
+
+
+class Place(_Model):
+    """A place other than the mapped one; without ``workspace``, another namespace of it."""
+
+    workspace: str | None = None
+    namespace: str = "default"
+
+
+class Route(_Model):
+    """Where rows go; every route that matches applies, and what none matches goes where it is mapped."""
+
+    name: ClusterName
+    match: RouteMatch = RouteMatch()
+    to: list[Literal["mapped", "archive"] | Place] = Field(min_length=1)
+    """``archive`` alone: nobody is told."""
+
+
+class Severity(_Model):
+    """Reasons that are critical, whatever their type, beside the built-in ones."""
+
+    critical: list[str] = []
 
 
 class Aggregation(_Model):
@@ -335,6 +374,8 @@ class Settings(_Model):
     kcp: Kcp
     credentials: Credentials = Credentials()
     mapping: Mapping_ = Mapping_()
+    severity: Severity = Severity()
+    routes: list[Route] = []
     aggregation: Aggregation = Aggregation()
     transform: Transform = Transform()
     batch: BatchSettings = BatchSettings()
@@ -346,11 +387,12 @@ class Settings(_Model):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [cluster.name for cluster in self.clusters]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            message = f"clusters: names must be unique, given twice: {', '.join(twice)}"
-            raise ValueError(message)
+        for what, named in (("clusters", self.clusters), ("routes", self.routes)):
+            names = [each.name for each in named]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                message = f"{what}: names must be unique, given twice: {', '.join(twice)}"
+                raise ValueError(message)
         return self
 
     @model_validator(mode="after")
@@ -365,6 +407,12 @@ class Settings(_Model):
         patterns = self.kcp.patterns
         named = [(f"clusters[{c.name}].workspace", c.workspace) for c in self.clusters if c.workspace]
         named += [(f"mapping.rules[{i}].workspace", rule.workspace) for i, rule in enumerate(self.mapping.rules)]
+        named += [
+            (f"routes[{i}].to[{j}].workspace", place.workspace)
+            for i, route in enumerate(self.routes)
+            for j, place in enumerate(route.to)
+            if isinstance(place, Place) and place.workspace
+        ]
         outside = [f"{path}: {name!r}" for path, name in named if not allowed(name, patterns)]
         if outside:
             message = f"not among kcp.workspaces: {'; '.join(outside)}"

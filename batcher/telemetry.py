@@ -13,6 +13,8 @@ class Verdict(StrEnum):
 
     KEPT = "kept"
     UNMAPPED = "unmapped"
+    ARCHIVE_ONLY = "archive-only"
+    """A route says that nobody is told."""
 
 
 class Ignored(StrEnum):

@@ -17,6 +17,7 @@ from batcher.pipeline import Rules, State, advance, empty_state, run
 from batcher.schema import CLAIMS
 from batcher.spool.position import Place
 from batcher.stages.locate import Rule, Trust
+from batcher.stages.route import Route, Where
 from batcher.stages.settle import OUTCOMES
 from tests.sections import event, watched
 from tests.test_pipeline import MICROS, at
@@ -31,6 +32,9 @@ RULES = Rules(
     trust=Trust(locators=True),
     hold=timedelta(hours=10),
 )
+
+
+ROUTED = replace(RULES, routes=(Route("sre", mapped=True, elsewhere=(Where("root:sre"), Where("", "ops"))),))
 
 
 class Claimed(NamedTuple):
@@ -163,8 +167,8 @@ def timed(waits: Sequence[Happening]) -> list[Happening]:
     return story
 
 
-@given(happenings, st.sets(st.integers(1, 8)))
-def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening], cuts: set[int]) -> None:
+@given(happenings, st.sets(st.integers(1, 8)), st.sampled_from([RULES, ROUTED]))
+def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening], cuts: set[int], rules: Rules) -> None:
     story = timed(waits)
     edges = [0, *sorted(cut for cut in cuts if cut < len(story)), len(story)]
     parts = [story[start:end] for start, end in itertools.pairwise(edges)]
@@ -172,7 +176,9 @@ def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening],
     columns = ["summary", "workspace", "unmapped_uid", "occurrences", "revisions", "last_at", "message"]
     # Nobody's ends as soon as it is silent, whenever that is.
     whole, cut = (
-        after(*batches, until=until)["open_summaries"].filter(pl.col("unmapped_uid") != "-").select(columns)
+        after(*batches, until=until, rules=rules)["open_summaries"]
+        .filter(pl.col("unmapped_uid") != "-")
+        .select(columns)
         for batches in ([story], parts)
     )
     assert_frame_equal(cut, whole, check_row_order=False)
@@ -185,6 +191,29 @@ def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: lis
     found = state["open_summaries"].group_by("workspace").agg(pl.sum("occurrences"))
     got = {workspace: count for workspace, count in found.rows() if workspace}
     assert got == _owed(story)
+
+
+@given(happenings)
+def test_a_route_elsewhere_is_told_every_event_once_and_changes_nothing_at_home(waits: list[Happening]) -> None:
+    story = timed(waits)
+    plain, routed = (after(*([step] for step in story), rules=rules)["open_summaries"] for rules in (RULES, ROUTED))
+    columns = ["summary", "workspace", "occurrences", "revisions", "message"]
+    home = routed.filter(pl.col("origin") == "").select(columns)
+    assert_frame_equal(home, plain.select(columns), check_row_order=False)
+    events = sum(isinstance(what, str) for _, what in story)
+    there = routed.filter(pl.col("origin") != "", pl.col("target_namespace") == "default")
+    assert (there["occurrences"].sum(), set(there["workspace"]) <= {"root:sre"}) == (events, True)
+
+
+@given(happenings, st.lists(st.sampled_from(["root:a", "root:b", "root:evil", ""]), max_size=3))
+def test_neither_a_claim_nor_a_route_reaches_a_workspace_that_is_not_allowed(
+    waits: list[Happening], places: list[str]
+) -> None:
+    elsewhere = tuple(Where(place, "ops") for place in places)
+    rules = replace(RULES, routes=(Route("any", mapped=True, elsewhere=elsewhere),))
+    rules = replace(rules, trust=Trust(locators=True, allowed=("^root:a$",)))
+    state = after(*([step] for step in timed(waits)), rules=rules)
+    assert set(state["open_summaries"]["workspace"]) <= {"root:a", ""}
 
 
 def _owed(story: Sequence[Happening]) -> dict[str, int]:

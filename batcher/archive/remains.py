@@ -19,13 +19,13 @@ from batcher import schema
 from batcher.archive.deliver import COLUMNS
 from batcher.archive.read import scan, settled
 from batcher.decode import cluster_key
-from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State
+from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, told
 from batcher.schema import OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.aggregate import fold_slots, fold_summaries
-from batcher.stages.enrich import regard_owner
 from batcher.stages.listen import last_clocks, lifetime
 from batcher.stages.restore import restore_clocks, restore_parts, restore_seen
+from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
 from batcher.telemetry import Verdict
 
@@ -105,12 +105,18 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     kept = 2 * max([rules.event_ttl, *rules.event_ttls.values()])
     since = last.at - max(kept, 2 * rules.longest) - rules.window
-    occurrences = scan(root, "occurrences", since=since).filter(pl.col("received_at") >= since).collect().lazy()
+    occurrences = (
+        scan(root, "occurrences", since=since)
+        .filter(pl.col("received_at") >= since)
+        .with_columns(pl.col("routes").fill_null(""))
+        .collect()
+        .lazy()
+    )
     recent = occurrences.filter(pl.col("received_at") >= last.at - kept)
     clocks = restore_clocks(recent).collect().lazy()
     slots = _slots(root, since).lazy()
-    owned = regard_owner(occurrences) if rules.owner else occurrences
-    parts = restore_parts(owned, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    routed = told(told_mapped(occurrences, rules.routes), occurrences, rules)
+    parts = restore_parts(routed, slots, window=rules.window, longest=rules.longest).collect().lazy()
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
         fold_summaries(parts, slots)
@@ -140,8 +146,8 @@ def _slots(root: Path, since: datetime) -> pl.DataFrame:
 
 
 def _summaries(root: Path, since: datetime) -> pl.LazyFrame:
-    """The table; older versions archived no ``unmapped_uid``."""
-    return scan(root, "summaries", since=since).with_columns(pl.col("unmapped_uid").fill_null(""))
+    """The table; older versions archived not all that names a session."""
+    return scan(root, "summaries", since=since).with_columns(pl.col("unmapped_uid", "origin").fill_null(""))
 
 
 def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
@@ -160,7 +166,7 @@ def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> p
 
 def _torn(root: Path, last: _Last) -> pl.DataFrame:
     """A row for each batch that a delivery was cut short of, with the sums of what arrived: no more can be known."""
-    verdicts = {v.value: (pl.col("verdict") == v.value).sum() for v in (Verdict.KEPT, Verdict.UNMAPPED)}
+    verdicts = {verdict.value.replace("-", "_"): (pl.col("verdict") == verdict.value).sum() for verdict in Verdict}
     counts = {
         "occurrences": {"received": pl.len(), "revisions": pl.len(), "occurrences": pl.sum("grew"), **verdicts},
         "summaries": {"slots": pl.len()},

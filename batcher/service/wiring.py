@@ -1,16 +1,19 @@
 """What the configuration means to each part: rules, addresses, and how to watch a cluster. Nothing here runs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from batcher import settings as settings_
 from batcher.connect import Trust as ServerTrust
 from batcher.connect import connect
 from batcher.errors import ConfigError
 from batcher.pipeline import Rules
 from batcher.settings import Cluster, Settings, anchored
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Rule, Trust, glob
+from batcher.stages.route import Route, Where
 from batcher.watch import ClusterSpec
 
 log = structlog.get_logger("batcher")
@@ -32,9 +35,33 @@ def rules_of(settings: Settings) -> Rules:
         expose_nodes=settings.transform.expose_nodes,
         labels=dict(settings.transform.add_labels),
         annotations=dict(settings.transform.add_annotations),
+        routes=tuple(_route(route, settings.clusters) for route in settings.routes),
+        critical=tuple(settings.severity.critical),
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )
+
+
+def _route(said: settings_.Route, clusters: Sequence[Cluster]) -> Route:
+    match = said.match
+    chosen = [cluster.name for cluster in clusters if _is_chosen(cluster, match)]
+    places = [place for place in said.to if isinstance(place, settings_.Place)]
+    return Route(
+        said.name,
+        severities=tuple(match.severity),
+        types=tuple(match.types),
+        reasons=tuple(match.reasons),
+        namespaces=tuple(match.namespaces),
+        clusters=tuple(chosen) if match.clusters or match.labels else None,
+        workspaces=tuple(anchored(pattern) for pattern in match.workspaces),
+        mapped="mapped" in said.to,
+        elsewhere=tuple(Where(place.workspace or "", place.namespace) for place in places),
+    )
+
+
+def _is_chosen(cluster: Cluster, match: settings_.RouteMatch) -> bool:
+    named = not match.clusters or any(re.search(glob(pattern), cluster.name) for pattern in match.clusters)
+    return named and match.labels.items() <= cluster.labels.items()
 
 
 def _mapping(settings: Settings) -> tuple[tuple[Rule, ...], Trust]:

@@ -106,12 +106,12 @@ def summary_id() -> pl.Expr:
     A column that came later takes part only where it is not empty, last, so that older names stay.
     """
     values = {name: pl.col(name) for name in SESSION} | {"began_at": pl.col("began_at").dt.timestamp("us")}
-    later = values.pop("unmapped_uid")
+    later = {name: values.pop(name) for name in ("unmapped_uid", "origin")}
     parts = [part for value in values.values() for part in _measured_text(value.cast(pl.String))]
-    known = pl.concat_str(parts, separator=" ")
-    unambiguous = (
-        pl.when(later == "").then(known).otherwise(pl.concat_str([known, *_measured_text(later)], separator=" "))
-    )
+    unambiguous = pl.concat_str(parts, separator=" ")
+    for name, value in later.items():
+        named = pl.concat_str([unambiguous, pl.lit(name), *_measured_text(value)], separator=" ")
+        unambiguous = pl.when(value == "").then(unambiguous).otherwise(named)
     return unambiguous.map_batches(_hash, return_dtype=pl.String)
 
 

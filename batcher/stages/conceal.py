@@ -73,10 +73,17 @@ def conceal(summaries: pl.LazyFrame, nodes: pl.LazyFrame | None) -> pl.LazyFrame
         plain = plain.with_columns(pl.when(_OWNERS).then("message").otherwise(assigned).alias("message"))
         hidden = nodes.select(of="cluster_uid", piece="name", instead=pl.lit(HIDDEN)).unique()
         plain = _reworded(plain, hidden, pl.when(~_OWNERS).then("cluster_uid"), f"{_HOST}|{_BETWEEN_HOSTS}")
-    moved = plain.filter((pl.col("namespace") != "") & (pl.col("namespace") != pl.col("target_namespace")))
-    places = moved.select(of="summary", piece="namespace", instead="target_namespace")
+    known_as = pl.when(pl.col("origin") == "").then("target_namespace").otherwise(origin_namespace())
+    named = plain.with_columns(known_as=pl.when(known_as == "").then(pl.lit(HIDDEN)).otherwise(known_as))
+    moved = named.filter((pl.col("namespace") != "") & (pl.col("namespace") != pl.col("known_as")))
+    places = moved.select(of="summary", piece="namespace", instead="known_as")
     there = _reworded(plain, places, pl.col("summary"), f"{_WORD}|{_BETWEEN}")
     return there.with_columns(pl.col("message").str.replace_all(_SYNCED_NAMESPACE, HIDDEN))
+
+
+def origin_namespace() -> pl.Expr:
+    """The namespace in ``origin``, which has the workspace before it; empty where it is unmapped."""
+    return pl.col("origin").str.extract("/([^/]*)$").fill_null("")
 
 
 def _reworded(summaries: pl.LazyFrame, words: pl.LazyFrame, of: pl.Expr, pieces: str) -> pl.LazyFrame:

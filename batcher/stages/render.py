@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from batcher.stages.conceal import conceal
+from batcher.stages.conceal import conceal, origin_namespace
 
 INT32 = 2**31 - 1
 _MESSAGE_BYTES = 1024
@@ -106,19 +106,24 @@ def _event(now: datetime, look: Look) -> pl.Expr:
 
 def _metadata(now: datetime, look: Look) -> pl.Expr:
     """Ours go over those of the configuration."""
-    is_logical = pl.col("workspace").str.contains(_LOGICAL)
+    about = pl.when(pl.col("origin") == "").then("workspace").otherwise(pl.col("origin").str.extract("^(.*)/"))
+    is_logical = about.str.contains(_LOGICAL)
+    regarding = pl.concat_str(
+        "regarding_api_version", "regarding_kind", origin_namespace(), "regarding_name", separator="/"
+    )
     labels = {name: pl.lit(value) for name, value in look.labels.items()} | {
         "kcp.io/sync-target": pl.col("cluster"),
-        "kcp.io/workspace": pl.when(is_logical).then("workspace"),
+        "kcp.io/workspace": pl.when(is_logical).then(about),
         "batcher.kcp.io/kind": pl.lit("summary"),
     }
     annotations = {name: pl.lit(value) for name, value in look.annotations.items()} | {
         "kcp.io/source-cluster": pl.col("cluster"),
-        "kcp.io/workspace-path": pl.when(~is_logical).then("workspace"),
+        "kcp.io/workspace-path": pl.when(~is_logical & (about != "")).then(about),
         "kcp.io/synced-at": pl.lit(now).dt.strftime(_SECONDS),
         "batcher.kcp.io/occurrences": pl.col("occurrences").cast(pl.String),
         "batcher.kcp.io/first-seen": pl.col("first_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/last-seen": pl.col("last_seen").dt.strftime(_MICROSECONDS),
+        "batcher.kcp.io/regarding": pl.when(pl.col("origin") != "").then(regarding),
         "batcher.kcp.io/truncated": pl.when(pl.col("truncated") != "").then("truncated"),
     }
     return pl.struct(
@@ -130,7 +135,10 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
 
 
 def _regarding() -> pl.Expr:
-    """The object in the workspace; its uid is left out, for a downstream one hides the Event from describe."""
+    """The object in the workspace; its uid is left out, for a downstream one hides the Event from describe.
+
+    Of what is told elsewhere, the namespace is the Event's all the same: kcp takes no other.
+    """
     return pl.struct(
         pl.col("regarding_api_version").alias("apiVersion"),
         pl.col("regarding_kind").alias("kind"),
@@ -152,7 +160,9 @@ def _related() -> pl.Expr:
 
 def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
     """The newest message, said to vary when it did, within 1024 bytes; and whether it had to be cut for that."""
-    start = pl.concat_str(pl.lit("["), "cluster", pl.lit("] ")) if prefix else pl.lit("")
+    origin = pl.col("origin").str.strip_chars("/")
+    whose = pl.when(origin == "").then(pl.lit("")).otherwise(pl.concat_str(origin, pl.lit(" ")))
+    start = pl.concat_str(pl.lit("["), whose, "cluster", pl.lit("] ")) if prefix else pl.lit("")
     end = pl.when("messages_vary").then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
     room = _MESSAGE_BYTES - start.str.len_bytes().cast(pl.Int64) - end.str.len_bytes().cast(pl.Int64)
     text = pl.col("message")

@@ -20,7 +20,7 @@ from batcher.verify.check import Check, first_difference
 
 _EQUAL = (
     (("received", "retried"), ("revisions", "repeats", "ignored", "quarantined")),
-    (("revisions",), ("kept", "unmapped")),
+    (("revisions",), ("kept", "unmapped", "archive_only")),
 )
 
 
@@ -41,7 +41,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         _commits(directory, batches, last.batch),
         _rows(batches, occurrences.group_by("batch").agg(pl.len()), "revisions", "rows of occurrences"),
         _rows(batches, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
-        *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped")),
+        *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped", "archive-only")),
         _once(occurrences),
         _rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
         _rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
@@ -125,7 +125,7 @@ def _verdict(batches: pl.DataFrame, occurrences: pl.LazyFrame, verdict: str) -> 
     return _rows(
         batches,
         _count(occurrences.filter(pl.col("verdict") == verdict)),
-        verdict,
+        verdict.replace("-", "_"),
         f"rows with verdict {verdict}",
     )
 

@@ -50,6 +50,11 @@ def set_to(column: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame]
     return lambda frame: frame.with_columns(pl.lit(value).cast(frame.schema[column]).alias(column))
 
 
+def set_first_to(column: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return what sets ``column`` of the first row alone."""
+    return lambda frame: pl.concat([frame.head(1).with_columns(pl.lit(value).alias(column)), frame.slice(1)])
+
+
 def without_rows(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.clear()
 
@@ -112,7 +117,7 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         lambda h: change(h, "batches", 2, set_to("received", 6)),
     ),
     "verdict lost": (
-        "revisions = kept + unmapped",
+        "revisions = kept + unmapped + archive_only",
         "batch 1: 2 is not 1",
         lambda h: change(h, "batches", 1, set_to("kept", 0)),
     ),
@@ -135,6 +140,11 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         "unmapped = rows with verdict unmapped",
         "batch 1: 1 said, 0 found",
         lambda h: change(h, "occurrences", 1, set_to("verdict", "kept")),
+    ),
+    "third verdict changed": (
+        "archive_only = rows with verdict archive-only",
+        "batch 1: 0 said, 1 found",
+        lambda h: change(h, "occurrences", 1, set_first_to("verdict", "archive-only")),
     ),
     "revision twice": (
         "each revision once",

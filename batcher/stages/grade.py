@@ -1,0 +1,26 @@
+"""How bad it is: a Warning is a warning, and some reasons are critical whatever their type says.
+
+The node controller, for one, says ``NodeNotReady`` with type Normal.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+CRITICAL = (
+    "Evicted", "EvictionThresholdMet", "FilesystemIsReadOnly", "FreeDiskSpaceFailed", "InvalidDiskCapacity",
+    "KernelOops", "NodeNotReady", "OOMKilling", "SystemOOM", "TaskHung",
+)  # fmt: skip
+"""Reasons of kubelet, node controller and node problem detector that mean a node or its disk is in trouble."""
+NORMAL, WARNING, CRITICAL_GRADE = "normal", "warning", "critical"
+
+
+def grade(critical: Sequence[str] = ()) -> pl.Expr:
+    """Return ``normal``, ``warning`` or ``critical`` from ``type`` and ``reason``; ``critical`` extends the table."""
+    return (
+        pl.when(pl.col("reason").is_in([*CRITICAL, *critical]))
+        .then(pl.lit(CRITICAL_GRADE))
+        .when(pl.col("type") == "Warning")
+        .then(pl.lit(WARNING))
+        .otherwise(pl.lit(NORMAL))
+    )
