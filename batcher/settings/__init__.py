@@ -1,0 +1,23 @@
+"""The configuration: one versioned YAML file, overridden by ``BATCHER_*`` variables, overridden by flags.
+
+Models are frozen and grouped by who reads them; a reader is given its slice, never the whole. Unknown keys
+are errors, and every error is reported at once with its path. Nothing here opens what it names: a missing
+kubeconfig is found by the one who connects.
+"""
+
+from batcher.settings.destination import Kcp, Publish
+from batcher.settings.document import Settings, refuse_fixed
+from batcher.settings.loading import API_VERSION, load, validate
+from batcher.settings.mapping import MappingRule
+from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool
+from batcher.settings.places import allowed, anchored
+from batcher.settings.routing import Place, Route, RouteMatch
+from batcher.settings.shaping import Aggregation, Transform
+from batcher.settings.sources import Cluster, Credentials
+from batcher.settings.values import duration_flag, parse_duration
+
+__all__ = [
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Credentials", "Kcp", "Log", "MappingRule",
+    "Place", "Publish", "Route", "RouteMatch", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored",
+    "duration_flag", "load", "parse_duration", "refuse_fixed", "validate",
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""What a setting's value can be: durations, sizes, names; each with the one sentence that says what it ought to be."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from batcher import kinds
+from batcher.errors import UsageError
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {
+    "": 1,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+)\s*([KMGT]?i?)B?")
+_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
+_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_OURS = ("kcp.io/", "batcher.kcp.io/")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def parse_duration(value: str) -> timedelta:
+    """Return the timedelta of ``"1h30m"``, ``"500ms"``, ``"30d"``; raise ``ValueError`` for anything else."""
+    parts = _DURATION.findall(value)
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        message = f"{value!r} is not a duration such as 30s, 5m, 1h30m or 30d"
+        raise ValueError(message)
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        message = f"{value!r} is longer than {timedelta.max.days} days"
+        raise ValueError(message) from None
+
+
+def duration_flag(flag: str, text: str) -> timedelta:
+    """Return the duration that ``flag`` of a command was given. Raises :class:`UsageError` naming the flag."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        message = f"{flag}: {error}"
+        raise UsageError(message) from None
+
+
+def _parse_text_duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _parse_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if not match or match[2] not in _SIZES:
+        message = f"{value!r} is not a size such as 500MiB, 10GiB or 1000000"
+        raise ValueError(message)
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        message = "must be longer than zero"
+        raise ValueError(message)
+    return value
+
+
+def _spelt(pattern: re.Pattern[str], what: str) -> AfterValidator:
+    """Refuse a text that ``pattern`` does not match as a whole; ``what`` is what it ought to be."""
+
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            message = f"{value!r} is not {what}"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _not_ours(value: str) -> str:
+    if value.startswith(_OURS):
+        message = f"{value!r}: keys of {' and '.join(_OURS)} are set by batcher itself"
+        raise ValueError(message)
+    return value
+
+
+def _kind(value: str) -> str:
+    kinds.parse(value)
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/"):
+        message = f"{value!r} is not an absolute path"
+        raise ValueError(message)
+    return value
+
+
+ClusterName = Annotated[str, _spelt(_LABEL, "a DNS-1123 label (lower-case letters, digits and -, at most 63)")]
+FreeKey = Annotated[
+    str,
+    _spelt(_KEY, "a key of a label or annotation, such as team or example.com/team"),
+    AfterValidator(_not_ours),
+]
+LabelValue = Annotated[
+    str, _spelt(_VALUE, "a label's value (letters, digits, - _ and ., at most 63, no colon or slash)")
+]
+Duration = Annotated[timedelta, BeforeValidator(_parse_text_duration), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+KindName = Annotated[str, AfterValidator(_kind)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+
+
+class Model(BaseModel):
+    """A part of the file: frozen, its keys in camelCase, and no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
