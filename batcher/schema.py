@@ -43,14 +43,21 @@ SUMMARY_KEY = (
     "reason",
     "unmapped_uid",
     "origin",
+    "kind",
+    "template",
 )
 """One line for a tenant: this happens to this object of theirs, in this cluster.
 
+``kind`` is a :class:`batcher.telemetry.SummaryKind`, empty for a plain one; ``template`` is what its messages have in
+common, empty where messages do not distinguish.
 ``origin`` is empty, unless a route tells it elsewhere: then it is the workspace and namespace that it is mapped to.
 ``unmapped_uid`` is empty as soon as there is a target: until then it says which namespace waits for one."""
 
 NOBODYS = "-"
 """The ``unmapped_uid`` of what happened between two targets: neither may read what might be the other's."""
+
+LATER_KEY = ("unmapped_uid", "origin", "kind", "template")
+"""Columns of :data:`SUMMARY_KEY` that older versions did not know; empty in what they wrote."""
 
 SESSION = (*SUMMARY_KEY, "began_at")
 """One summary Event: a key until it has been silent for longer than the aggregation window."""

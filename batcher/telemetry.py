@@ -17,6 +17,17 @@ class Verdict(StrEnum):
     """A route says that nobody is told."""
 
 
+class SummaryKind(StrEnum):
+    """What a summary stands for."""
+
+    PLAIN = ""
+    """What happened to one object."""
+    SUPPRESSED = "suppressed"
+    """How much a rate limit held back of a source."""
+    FOLDED = "folded"
+    """What happened to many objects, of which too many had a summary of their own."""
+
+
 class Ignored(StrEnum):
     """Why a delivered line is no revision, though nothing is wrong with it."""
 

@@ -20,7 +20,7 @@ from batcher.archive.deliver import COLUMNS
 from batcher.archive.read import scan, settled
 from batcher.decode import cluster_key
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, told
-from batcher.schema import OPEN_SLOTS, SESSION, SUMS, completed
+from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.aggregate import fold_slots, fold_summaries
 from batcher.stages.listen import last_clocks, lifetime
@@ -147,7 +147,7 @@ def _slots(root: Path, since: datetime) -> pl.DataFrame:
 
 def _summaries(root: Path, since: datetime) -> pl.LazyFrame:
     """The table; older versions archived not all that names a session."""
-    return scan(root, "summaries", since=since).with_columns(pl.col("unmapped_uid", "origin").fill_null(""))
+    return scan(root, "summaries", since=since).with_columns(pl.col(LATER_KEY).fill_null(""))
 
 
 def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import xxhash
 
-from batcher.schema import MEASURES, SESSION, SLOT, SUMMARY_KEY
+from batcher.schema import LATER_KEY, MEASURES, SESSION, SLOT, SUMMARY_KEY
 
 
 def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -106,7 +106,7 @@ def summary_id() -> pl.Expr:
     A column that came later takes part only where it is not empty, last, so that older names stay.
     """
     values = {name: pl.col(name) for name in SESSION} | {"began_at": pl.col("began_at").dt.timestamp("us")}
-    later = {name: values.pop(name) for name in ("unmapped_uid", "origin")}
+    later = {name: values.pop(name) for name in LATER_KEY}
     parts = [part for value in values.values() for part in _measured_text(value.cast(pl.String))]
     unambiguous = pl.concat_str(parts, separator=" ")
     for name, value in later.items():

@@ -1,0 +1,213 @@
+"""The order of the stages, and the only place that collects.
+
+``run`` is a pure function: the same lines, outcomes, state, ``now`` and rules give the same result, byte for
+byte, today and after an upgrade in between. It changes no state; it says what changes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import polars as pl
+
+from batcher import schema
+from batcher.decode import Decoded, Retried
+from batcher.pipeline.result import Result, result
+from batcher.pipeline.rules import Rules
+from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, advance, empty_state
+from batcher.schema import OCCURRENCE, SESSION, SLOT
+from batcher.stages.adopt import adopt_rows, claims_now, judge, move, moves, name_namespaces
+from batcher.stages.aggregate import measured, sessions
+from batcher.stages.carry import carry_slots, carry_summaries
+from batcher.stages.conceal import learn, outdated, told_nodes
+from batcher.stages.deduplicate import deduplicate, forgotten, remember
+from batcher.stages.enrich import regard_owner
+from batcher.stages.gaps import STREAM, find_gaps, last_contacts
+from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
+from batcher.stages.locate import locate
+from batcher.stages.measure import measure
+from batcher.stages.recall import KNOWN, heard_now, recall
+from batcher.stages.renew import revive, write_again
+from batcher.stages.route import route, told_elsewhere, told_mapped
+from batcher.stages.settle import settle
+from batcher.telemetry import Fate, SummaryKind
+
+
+class Again(NamedTuple):
+    """What a batch is asked to do again."""
+
+    retried: Retried = Retried()
+    """Quarantined lines to be counted, if they can be."""
+    known: pl.DataFrame = schema.empty(KNOWN)
+    """What was counted of these before."""
+    workspaces: Sequence[str] = ()
+    """Whose open summaries are to be written again."""
+    letters: pl.DataFrame = schema.empty(schema.OPEN_SUMMARIES)
+    """Dead letters to be written after all."""
+
+
+NOTHING_AGAIN = Again()
+
+
+def run(
+    decoded: Decoded,
+    outcomes: pl.DataFrame,
+    state: State,
+    *,
+    batch: int,
+    now: datetime,
+    rules: Rules,
+    again: Again = NOTHING_AGAIN,
+) -> Result:
+    """Run one batch over ``decoded`` lines, those of ``again``, and :data:`batcher.stages.settle.OUTCOMES`.
+
+    The lines of ``again`` were received before all others, and stand before them.
+    """
+    seen, known, known_clocks = (state[name].lazy() for name in ("seen", "contacts", "clocks"))
+    event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
+    contacts = decoded.contacts.lazy()
+    clocks = _collect(run_clocks(contacts, known_clocks))
+    clocks_now = as_of(last_clocks(pl.concat([known_clocks, clocks])), now)
+    lines, counted = listen(measure(decoded.lines.lazy()), clocks), seen
+    if len(again.retried.lines):
+        older = heard_now(measure(again.retried.lines.lazy()), known_clocks)
+        lines, counted = pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
+    rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
+    mapped = _mapped(state, decoded.claims.lazy(), now, rules)
+    targets = locate(
+        rows.filter("is_new"), mapped.judged.select(*schema.CLAIMS), rules=rules.mapping, trust=rules.trust
+    )
+    located = _collect(name_namespaces(route(targets, rules.routes, critical=rules.critical), mapped.judged))
+    adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
+    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
+    happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
+    parts = _collect(sessions(measured(happened), mapped.summaries, window=rules.window, longest=rules.longest))
+    slots = carry_slots(
+        parts, mapped.slots.select(*schema.OPEN_SLOTS), now=now, window=rules.window, longest=rules.longest
+    )
+    renewed = _renewed(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes.lazy(), again, batch, now)
+    summaries = carry_summaries(parts, renewed.summaries, renewed.touched, batch=batch, now=now, bounds=rules.bounds)
+    frames = {
+        "rows": rows.group_by("is_new").len(),
+        "retried": _counted_again(rows),
+        "clusters": _by_cluster(rows).sort("cluster"),
+        "occurrences": _archived(located, batch),
+        "seen": remember(rows).sort(OCCURRENCE),
+        "forgotten": forgotten(seen, clocks_now, event_ttl=event_ttl).sort(OCCURRENCE),
+        "gaps": find_gaps(contacts, known, event_ttl=event_ttl),
+        "contacts": last_contacts(contacts).sort(STREAM),
+        "clocks": last_clocks(clocks).sort("cluster_key"),
+        **mapped.frames(renewed.summaries),
+        **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
+        "slots": slots.sort(SLOT),
+        "summaries": summaries.sort(SESSION),
+        "revived": renewed.revived.select("summary").sort("summary"),
+    }
+    done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
+    readable = again.retried.places.join(done.pop("retried"), on="place")
+    done["retries"] = pl.concat([readable, again.retried.others]).sort("position")
+    return result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
+
+
+class _Renewed(NamedTuple):
+    summaries: pl.LazyFrame
+    touched: pl.LazyFrame
+    """``summary`` of those that an outcome or a request is about."""
+    revived: pl.LazyFrame
+
+
+def _renewed(summaries: pl.LazyFrame, outcomes: pl.LazyFrame, again: Again, batch: int, now: datetime) -> _Renewed:
+    """The open summaries after their outcomes and what is asked for, those that were dead letters among them."""
+    settled = settle(summaries, outcomes)
+    revived = revive(again.letters.lazy(), settled, batch=batch, now=now)
+    named = settled.filter(pl.col("workspace").is_in(list(again.workspaces)))
+    touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived)])
+    return _Renewed(pl.concat([write_again(settled, again.workspaces), revived]), touched, revived)
+
+
+class _Mapped(NamedTuple):
+    """What was open before the batch, by the targets that namespaces have by now."""
+
+    judged: pl.LazyFrame
+    """All claims, with their targets (:func:`batcher.stages.adopt.judge`)."""
+    claims: pl.LazyFrame
+    gone: pl.LazyFrame
+    moved: pl.LazyFrame
+    """What of the summaries changed their target (:func:`batcher.stages.adopt.moves`)."""
+    summaries: pl.LazyFrame
+    slots: pl.LazyFrame
+    left_slots: pl.LazyFrame
+
+    def frames(self, settled: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
+        """Return what becomes of the state by it; ``settled`` are the summaries with their outcomes."""
+        return {
+            "claims": self.claims.sort("cluster_uid", "namespace"),
+            "gone": self.gone.sort("cluster_uid", "namespace"),
+            "moved": self.moved.select("was").sort("was"),
+            "moved_slots": self.slots.filter("is_moved").sort("summary", "slot"),
+            "moved_summaries": settled.join(self.moved, on="summary", how="semi").sort("summary"),
+            "left_slots": self.left_slots.sort("summary", "slot"),
+        }
+
+
+def _mapped(state: State, told: pl.LazyFrame, now: datetime, rules: Rules) -> _Mapped:
+    known, summaries, slots = (state[name].lazy() for name in ("claims", "open_summaries", "open_slots"))
+    judged = _collect(judge(known, told, rules=rules.mapping, trust=rules.trust))
+    moved = _collect(moves(summaries, judged, rules=rules.mapping, trust=rules.trust, hold=rules.hold))
+    return _Mapped(
+        judged,
+        claims_now(judged, told),
+        known.filter(now - pl.col("gone_at") > 2 * rules.event_ttl),
+        moved,
+        _collect(move(summaries, moved)),
+        _collect(move(slots, moved)),
+        slots.join(moved.select(summary="was"), on="summary", how="semi"),
+    )
+
+
+def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Return the rows that are told, once a place: those ``mapped``, and those of ``located`` that routes copy."""
+    copies = told_elsewhere(located, rules.routes, allowed=rules.trust.allowed)
+    rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
+    plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""))
+    return regard_owner(plain) if rules.owner else plain
+
+
+def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
+    learned = learn(known, told).sort("cluster_uid", "name")
+    gone = outdated(known, now).sort("cluster_uid", "name")
+    return {"nodes": learned, "nodes_gone": gone, "nodes_known": pl.concat([known, learned])}
+
+
+def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Compute what several later frames start from once: ``collect_all`` alone would repeat it for each.
+
+    In memory, because the streaming engine gives groups in an order that differs from run to run.
+    """
+    return frame.collect(engine="in-memory").lazy()
+
+
+def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:
+    fate = pl.when("is_new").then(pl.lit(Fate.REVISION.value)).otherwise(pl.lit(Fate.REPEAT.value))
+    return rows.filter(delivered="RETRIED").select(place="position", fate=fate, cause=pl.lit(""))
+
+
+def _by_cluster(rows: pl.LazyFrame) -> pl.LazyFrame:
+    lag = (pl.col("received_at") - pl.col("last_at")).dt.total_milliseconds().clip(0)
+    fresh = pl.col("is_new") & ~pl.col("delivered").is_in(["LISTED", "RETRIED"])
+    return rows.group_by("cluster").agg(
+        events=pl.len(),
+        occurrences=pl.sum("grew"),
+        warnings=pl.col("grew").filter(pl.col("type") == "Warning").sum(),
+        lag_ms=lag.filter(fresh).mean().fill_null(0).cast(pl.Int64),
+    )
+
+
+def _archived(located: pl.LazyFrame, batch: int) -> pl.LazyFrame:
+    return located.with_columns(batch=pl.lit(batch, pl.Int64)).select(*schema.OCCURRENCES).sort("position")
+
+
+__all__ = [
+    "NOTHING_AGAIN", "STATE_COLUMNS", "STATE_KEYS", "Again", "Change", "Result", "Rules", "State", "advance",
+    "empty_state", "run", "told",
+]  # fmt: skip

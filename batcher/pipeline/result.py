@@ -1,0 +1,118 @@
+"""From the frames that the stages gave to tables, changes of state and sums."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import polars as pl
+
+from batcher import schema
+from batcher.decode import Decoded
+from batcher.pipeline.rules import Rules
+from batcher.pipeline.state import STATE_KEYS, Change, told_again_stays, with_others
+from batcher.stages.gaps import STREAM
+from batcher.stages.render import Look, render
+from batcher.telemetry import Fate
+
+
+class Result(NamedTuple):
+    """What a batch adds to the archive, what it changes in the state, and its sums."""
+
+    tables: dict[str, pl.DataFrame]
+    changes: dict[str, Change]
+    sums: dict[str, int]
+    clusters: dict[str, dict[str, int]]
+    """By the cluster's name: events, occurrences, warnings (occurrences of that type), lag_ms (mean)."""
+
+
+def result(
+    decoded: Decoded,
+    outcomes: pl.DataFrame,
+    frames: dict[str, pl.DataFrame],
+    *,
+    batch: int,
+    now: datetime,
+    rules: Rules,
+) -> Result:
+    """Return the result of batch ``batch`` from ``frames``, which the stages gave by the names of ``run``."""
+    slots, summaries = frames["slots"], frames["summaries"]
+    ended = summaries.filter(pl.col("end").is_not_null())
+    refused = ended.filter(pl.col("end") == "dead_lettered")
+    dead = _dead_letters(refused, frames["nodes_known"], batch=batch, now=now, look=rules.look)
+    stamp = {"batch": pl.lit(batch, pl.Int64)}
+    tables = {
+        "occurrences": frames["occurrences"],
+        "summaries": slots.filter("over")
+        .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
+        .select(*schema.SUMMARIES),
+        "dead_letters": dead,
+        "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
+        "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
+        "revivals": frames["revived"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.REVIVALS),
+        "retries": frames["retries"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.RETRIES),
+    }
+    changes = {
+        "seen": Change(frames["seen"].select(*schema.SEEN), frames["forgotten"]),
+        "open_slots": Change(
+            with_others(slots, frames["moved_slots"], STATE_KEYS["open_slots"], ~pl.col("over"), schema.OPEN_SLOTS),
+            pl.concat([slots.filter(pl.col("over") & pl.col("held")), frames["left_slots"]], how="diagonal").select(
+                STATE_KEYS["open_slots"]
+            ),
+        ),
+        "open_summaries": Change(
+            with_others(
+                summaries, frames["moved_summaries"], ("summary",), pl.col("end").is_null(), schema.OPEN_SUMMARIES
+            ),
+            pl.concat([ended.select("summary"), frames["moved"].rename({"was": "summary"})]),
+        ),
+        "claims": told_again_stays("claims", frames["claims"], frames["gone"]),
+        "nodes": told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
+        "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
+        "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
+    }
+    sums = _sums(decoded, outcomes, frames, tables)
+    row = {"batch": batch, "now": now, **sums}
+    tables["batches"] = pl.DataFrame([[row[name] for name in schema.BATCHES]], schema=schema.BATCHES, orient="row")
+    clusters = {row.pop("cluster"): row for row in frames["clusters"].iter_rows(named=True)}
+    return Result(tables, changes, sums, clusters)
+
+
+def _sums(
+    decoded: Decoded, outcomes: pl.DataFrame, frames: dict[str, pl.DataFrame], tables: dict[str, pl.DataFrame]
+) -> dict[str, int]:
+    by_novelty = dict(frames["rows"].iter_rows())
+    occurrences, summaries = tables["occurrences"], frames["summaries"]
+    verdicts: dict[str, int] = dict(occurrences["verdict"].value_counts().iter_rows())
+    ends: dict[str, int] = dict(summaries["end"].drop_nulls().value_counts().iter_rows())
+    ignored, quarantined = sum(decoded.ignored.values()), len(decoded.quarantined)
+    fates = tables["retries"]["fate"]
+    return {
+        "received": len(decoded.lines) + ignored + quarantined,
+        "retried": int((fates != Fate.QUARANTINED.value).sum()),
+        "revisions": by_novelty.get(True, 0),
+        "repeats": by_novelty.get(False, 0),
+        "ignored": ignored + int((fates == Fate.IGNORED.value).sum()),
+        "quarantined": quarantined,
+        "occurrences": int(occurrences["grew"].sum()),
+        "kept": verdicts.get("kept", 0),
+        "unmapped": verdicts.get("unmapped", 0),
+        "archive_only": verdicts.get("archive-only", 0),
+        "opened": int(summaries["is_new"].sum()),
+        "revived": len(tables["revivals"]),
+        "published": ends.get("published", 0),
+        "dead_lettered": ends.get("dead_lettered", 0),
+        "archived": ends.get("archived", 0),
+        "writes": int(outcomes["written"].sum()),
+        "slots": len(tables["summaries"]),
+        "gaps": len(tables["gaps"]),
+    }
+
+
+def _dead_letters(dead: pl.DataFrame, nodes: pl.DataFrame, *, batch: int, now: datetime, look: Look) -> pl.DataFrame:
+    events = render(dead.lazy(), nodes.lazy(), now=now, look=look).select("summary", "event")
+    return (
+        dead.lazy()
+        .join(events, on="summary")
+        .with_columns(batch=pl.lit(batch, pl.Int64), died_at=pl.lit(now).cast(schema.TIME))
+        .select(*schema.DEAD_LETTERS)
+        .collect(engine="in-memory")
+    )

@@ -1,0 +1,44 @@
+"""What of the configuration a batch depends on; it becomes part of every plan. Nothing here reads a file."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
+from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
+from batcher.stages.render import Look
+from batcher.stages.route import Route
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What of the configuration a batch depends on."""
+
+    mapping: tuple[Rule, ...]
+    event_ttl: timedelta
+    window: timedelta
+    longest: timedelta
+    prefix: bool
+    owner: bool
+    event_ttls: dict[str, timedelta] = field(default_factory=dict)
+    """By the cluster's name; ``event_ttl`` is for all others."""
+    trust: Trust = BELIEVES_RULES
+    hold: timedelta = timedelta(0)
+    """How long what has no workspace waits for one."""
+    expose_nodes: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    max_age: timedelta = FOR_EVER
+    max_pending: int = ANY_NUMBER
+    routes: tuple[Route, ...] = ()
+    critical: tuple[str, ...] = ()
+    """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """How long summaries go on and wait."""
+        return Bounds(self.window, self.hold, self.max_age, self.max_pending)
+
+    @property
+    def look(self) -> Look:
+        """How summaries look."""
+        return Look(self.prefix, self.expose_nodes, self.labels, self.annotations)
