@@ -1,24 +1,16 @@
-"""``batcher run`` with an identity per workspace, or an APIExport, and what a tenant's kubectl shows."""
+"""``batcher run`` with an identity per workspace, or an APIExport."""
 
-import asyncio
-import re
-import shutil
-from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from batcher import clock
 from batcher.sandbox.cluster import Workspace
 from batcher.sandbox.identity import Identity
 from batcher.sandbox.kubeconfig import write_kubeconfig
-from batcher.sandbox.resources import EVENTS, RESOURCES
+from batcher.sandbox.resources import EVENTS
 from tests.service.world import World, batcher, finish, until, world
-
-(PODS,) = (resource for resource in RESOURCES if resource.kind == "Pod")
 
 
 def back_off(namespace: str, name: str = "web-0") -> dict[str, Any]:
@@ -113,30 +105,3 @@ async def test_with_an_apiexport_who_accepts_is_told_at_once_or_when_he_does_and
         (found,) = shop.events()
         assert found["metadata"]["labels"]["kcp.io/workspace"] == shop.logical
         assert found["metadata"]["annotations"]["kcp.io/workspace-path"] == "root:shop"
-
-
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-async def test_kubectl_describe_shows_the_summary_under_the_workspaces_own_pod(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        shop = w.sandbox.kcp.workspaces["root:shop"]
-        pod = {"metadata": {"name": "web-0", "uid": "11111111-2222-3333-4444-555555555555"}, "spec": {"containers": []}}
-        shop.create_object(PODS, "web", pod | {"status": {"phase": "Running"}})
-        emit(w, "web")
-        async with batcher("run", "--config", str(w.config)) as process:
-            await until(lambda: bool(shop.events()))
-            described = await _kubectl(w, "describe", "pod", "web-0", "--namespace", "web")
-            await finish(process)
-        events = described.partition("Events:")[2]
-        assert "BackOff" in events
-        assert re.search(r"\(x3 over 6m[0-9s]*\)", events)
-        assert "[us-west1] Back-off restarting failed container" in events
-
-
-async def _kubectl(w: World, *arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        "kubectl", "--kubeconfig", str(w.folder / "kubeconfig"), "--context", "root:shop", *arguments,
-        env={"HOME": str(w.folder), "PATH": "/usr/bin:/usr/local/bin"}, stdout=PIPE, stderr=PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
