@@ -4,20 +4,27 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import yaml
 
-from batcher.connect import Connection
+from batcher.connect import Connection, connect
 
 KUBECONFIG = os.environ.get("BATCHER_KCP_KUBECONFIG", "")
 WORKSPACES = "/clusters/root/apis/tenancy.kcp.io/v1alpha1/workspaces"
 NAMESPACES = ("web", "jobs")
 EXPORTS, ROLES = "apis.kcp.io/v1alpha2", "rbac.authorization.k8s.io/v1"
+
+
+class Account(NamedTuple):
+    """A ServiceAccount."""
+
+    name: str
+    token: str
 
 
 @dataclass
@@ -74,19 +81,46 @@ class Kcp:
         made: dict[str, Any] = answer[1]
         return made
 
-    async def account(self, path: str, rules: list[dict[str, Any]]) -> str:
-        """Create a ServiceAccount in the workspace ``path`` that may do what ``rules`` say; return its token."""
+    async def until(self, said: Callable[[], Awaitable[object]], expected: object) -> None:
+        """Return when ``said`` says what is ``expected``; kcp can only be asked."""
+        async with asyncio.timeout(60):
+            while await said() != expected:
+                await asyncio.sleep(0.2)
+
+    async def logical(self, path: str) -> str:
+        """Return the name of the logical cluster at ``path``."""
+        name: str = (await self.call("GET", f"{WORKSPACES}/{path.removeprefix('root:')}"))[1]["spec"]["cluster"]
+        return name
+
+    async def account(self, path: str, rules: list[dict[str, Any]]) -> Account:
+        """Create a ServiceAccount in the workspace ``path`` that may do what ``rules`` say, and nothing else."""
         name = f"batcher-{secrets.token_hex(3)}"
-        metadata = {"metadata": {"name": name}}
-        await self.make(path, "serviceaccounts", metadata, "default")
-        await self.make(path, f"clusterroles.{ROLES}", metadata | {"rules": rules})
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-        subjects = [{"kind": "ServiceAccount", "name": name, "namespace": "default"}]
-        await self.make(path, f"clusterrolebindings.{ROLES}", metadata | {"roleRef": role, "subjects": subjects})
+        await self.make(path, "serviceaccounts", {"metadata": {"name": name}}, "default")
+        await self._grant(path, name, rules, {"kind": "ServiceAccount", "name": name, "namespace": "default"})
         asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
         where = f"/clusters/{path}/api/v1/namespaces/default/serviceaccounts/{name}/token"
-        token: str = (await self.call("POST", where, asked))[1]["status"]["token"]
-        return token
+        return Account(name, (await self.call("POST", where, asked))[1]["status"]["token"])
+
+    async def allow(self, path: str, user: str, rules: list[dict[str, Any]]) -> None:
+        """Let ``user``, who is not of the workspace ``path``, enter it and do what ``rules`` say."""
+        enter = {"nonResourceURLs": ["/"], "verbs": ["access"]}
+        await self._grant(path, f"batcher-{secrets.token_hex(3)}", [*rules, enter], {"kind": "User", "name": user})
+
+    async def _grant(self, path: str, name: str, rules: list[dict[str, Any]], subject: dict[str, str]) -> None:
+        metadata, group = {"metadata": {"name": name}}, ROLES.partition("/")[0]
+        role = {"apiGroup": group, "kind": "ClusterRole", "name": name}
+        await self.make(path, f"clusterroles.{ROLES}", metadata | {"rules": rules})
+        await self.make(path, f"clusterrolebindings.{ROLES}", metadata | {"roleRef": role, "subjects": [subject]})
+
+    @staticmethod
+    async def status_for(token_file: Path, path: str) -> int:
+        """Return how a GET of ``path`` is answered to who has the token in ``token_file``."""
+        other = connect(name="kcp", kubeconfig=Path(KUBECONFIG), token_file=token_file)
+        other.server = other.server.partition("/clusters/")[0]
+        async with other.request("GET", path, timeout=aiohttp.ClientTimeout(total=30)) as response:
+            status = response.status
+        await other.close()
+        return status
 
     async def publish_export(self, path: str, name: str) -> None:
         """Offer an APIExport in the workspace ``path`` that claims Events."""
@@ -95,12 +129,14 @@ class Kcp:
         await self.make(path, f"apiexports.{EXPORTS}", content | {"spec": {"permissionClaims": [claim]}})
 
     async def bind(self, path: str, provider: str, name: str, state: str) -> None:
-        """Bind the export in the workspace ``path``, and accept or reject its claim."""
+        """Bind the export in the workspace ``path``, and accept or reject its claim, also when it is bound already."""
         claim = {"group": "", "resource": "events", "verbs": ["get", "create", "update"], "state": state}
-        reference = {"export": {"path": provider, "name": name}}
-        spec = {"reference": reference, "permissionClaims": [claim | {"selector": {"matchAll": True}}]}
-        content = {"apiVersion": EXPORTS, "kind": "APIBinding", "metadata": {"name": name}, "spec": spec}
+        claims = {"permissionClaims": [claim | {"selector": {"matchAll": True}}]}
+        reference = {"reference": {"export": {"path": provider, "name": name}}}
+        content = {"apiVersion": EXPORTS, "kind": "APIBinding", "metadata": {"name": name}, "spec": reference | claims}
         await self.make(path, f"apibindings.{EXPORTS}", content)
+        where = f"/clusters/{path}/apis/{EXPORTS}/apibindings/{name}"
+        assert (await self.call("PATCH", where, {"spec": claims}, "application/merge-patch+json"))[0] == 200
 
 
 def kubeconfig(paths: Mapping[str, str], server: str) -> dict[str, Any]:
