@@ -15,6 +15,7 @@ from batcher.sandbox import Chunking, Cluster, Sandbox
 from benchmarks.load import events
 
 CLUSTER = "us-west1"
+NAMESPACE = "web"
 KUBECONFIG, AUTHORITY = "kubeconfig", "ca.pem"
 HISTORY = 100_000
 """Changes that the server remembers while it makes more: a watch that is further behind must list."""
@@ -32,6 +33,8 @@ class Served:
     rate: int = 0
     """Changes a second that it makes while it runs."""
     chunking: Chunking = Chunking.BLOCK
+    workspaces: tuple[str, ...] = ()
+    """Paths of the kcp's workspaces, each with the namespace :data:`NAMESPACE`."""
     tls: bool = False
     """Whether it speaks HTTPS, vouched for by ``ca.pem`` beside the kubeconfig, which does not tell."""
 
@@ -59,7 +62,8 @@ def _serve(folder: Path, served: Served) -> None:
 
 async def _serve_for_ever(folder: Path, served: Served) -> None:
     tls = _certified(folder / AUTHORITY) if served.tls else None
-    async with Sandbox([CLUSTER], {}, now=clock.now, history=served.count + HISTORY, tls=tls) as sandbox:
+    workspaces = dict.fromkeys(served.workspaces, (NAMESPACE,))
+    async with Sandbox([CLUSTER], workspaces, now=clock.now, history=served.count + HISTORY, tls=tls) as sandbox:
         cluster = sandbox.clusters[CLUSTER]
         cluster.faults = replace(cluster.faults, chunking=served.chunking)
         for _, event in events(served.count, seed=2):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from batcher.archive import Deliverer
 from batcher.batch import Commit, DataDirectory
 from batcher.batch.requests import Kind, asked
 from batcher.failed import ask, one, pick, prepare_asked, tried, waiting
@@ -50,6 +51,18 @@ class Service:
         await asyncio.sleep(60 * minutes)
         return commit
 
+    def deliver(self) -> None:
+        """Deliver what is staged, and retire what that and the snapshots cover."""
+        directory, batches = self.h.directory, self.h.batches
+        deliverer = Deliverer(directory.archive, directory.staged, directory.id)
+        batches.delivered(deliverer.deliver(list(batches.undelivered)))
+        self.h.log.retire(batches.retire())
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the data directory takes."""
+        return sum(path.stat().st_size for path in self.h.directory.root.rglob("*") if path.is_file())
+
     def happen(self, names: Sequence[str], count: int) -> Section:
         """The Events ``names``, each with the cumulative ``count``."""
         events = []
@@ -70,9 +83,9 @@ class Service:
 
 
 @asynccontextmanager
-async def service(folder: Path) -> AsyncIterator[Service]:
+async def service(folder: Path, **sizes: int) -> AsyncIterator[Service]:
     kcp = Kcp()
-    with history(folder / "data", rules=BOUNDED) as h:
+    with history(folder / "data", rules=BOUNDED, **sizes) as h:
         async with publishing(kcp) as publisher:
             yield Service(h, kcp, publisher)
         assert_proven(h)
@@ -112,15 +125,20 @@ async def test_after_fifty_minutes_without_kcp_every_summary_has_its_totals_by_o
 async def test_after_a_day_without_kcp_what_is_older_than_an_hour_is_a_dead_letter_and_little_waits(
     tmp_path: Path,
 ) -> None:
-    async with service(tmp_path) as s:
+    async with service(tmp_path, segment_bytes=1 << 14, snapshot_every=4) as s:
         most_open = most_pending = 0
+        on_disk = []
         with away(s.kcp):
             for half_hour in range(48):
                 await s.tick(s.happen([f"w{half_hour}-{n}" for n in range(15)], 1), minutes=30)
                 most_open = max(most_open, len(s.h.batches.state["open_summaries"]))
                 most_pending = max(most_pending, s.publisher.status.pending)
+                if half_hour % 4 == 3:
+                    s.deliver()
+                    on_disk.append(s.disk_bytes)
         assert most_open <= 60
         assert most_pending <= 60
+        assert max(on_disk) < 150_000  # 116,000 after two and a half days
         for _ in range(3):
             await s.tick(minutes=5)
         dead = waiting(s.h.directory)

@@ -5,6 +5,7 @@ import re
 import shutil
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ KUBECTL = shutil.which("kubectl")
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
 POD = "web-7c5d8f9b6d-x2hjz"
 SELECTOR = {"selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {}, "spec": {"containers": []}}}
-OBJECTS = {
+OBJECTS: dict[tuple[str, str], dict[str, Any]] = {
     ("Deployment", "web"): {"spec": SELECTOR | {"replicas": 1}},
     ("Deployment", "other"): {"spec": SELECTOR | {"replicas": 1}},
     ("Pod", POD): {"spec": {"containers": []}, "status": {"phase": "Running"}},
