@@ -39,10 +39,10 @@ class Delivery:
         if isinstance(target, Answer):
             return target, None
         brought = await self._once(target, write, known)
-        other = self._targets.of(write.workspace)
-        refused = brought.answer.meaning is Meaning.CAUSE_MAY_PASS
-        if refused and isinstance(other, Target) and other[:2] != target[:2]:
-            target, brought = other, await self._once(other, write, known)
+        if brought.answer.meaning is Meaning.CAUSE_MAY_PASS:
+            other = self._targets.of(write.workspace)
+            if isinstance(other, Target) and other[:2] != target[:2]:
+                target, brought = other, await self._once(other, write, known)
         if target.new and brought.answer == Answer(Meaning.CAUSE_MAY_PASS, "Forbidden"):
             return Answer(Meaning.LATER, "Forbidden", NEW_PAUSE), None
         return brought.answer, brought.version
