@@ -103,14 +103,18 @@ class Kcp:
 
     async def allow(self, path: str, user: str, rules: list[dict[str, Any]]) -> None:
         """Let ``user``, who is not of the workspace ``path``, enter it and do what ``rules`` say."""
-        enter = {"nonResourceURLs": ["/"], "verbs": ["access"]}
-        await self._grant(path, f"batcher-{secrets.token_hex(3)}", [*rules, enter], {"kind": "User", "name": user})
+        name, subject = f"batcher-{secrets.token_hex(3)}", {"kind": "User", "name": user}
+        await self._grant(path, name, rules, subject)
+        await self._bind_role(path, f"{name}-access", "system:kcp:workspace:access", subject)
 
     async def _grant(self, path: str, name: str, rules: list[dict[str, Any]], subject: dict[str, str]) -> None:
-        metadata, group = {"metadata": {"name": name}}, ROLES.partition("/")[0]
-        role = {"apiGroup": group, "kind": "ClusterRole", "name": name}
-        await self.make(path, f"clusterroles.{ROLES}", metadata | {"rules": rules})
-        await self.make(path, f"clusterrolebindings.{ROLES}", metadata | {"roleRef": role, "subjects": [subject]})
+        await self.make(path, f"clusterroles.{ROLES}", {"metadata": {"name": name}, "rules": rules})
+        await self._bind_role(path, name, name, subject)
+
+    async def _bind_role(self, path: str, name: str, role: str, subject: dict[str, str]) -> None:
+        reference = {"apiGroup": ROLES.partition("/")[0], "kind": "ClusterRole", "name": role}
+        content = {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]}
+        await self.make(path, f"clusterrolebindings.{ROLES}", content)
 
     @staticmethod
     async def status_for(token_file: Path, path: str) -> int:
