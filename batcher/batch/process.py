@@ -245,7 +245,8 @@ def compute(directory: DataDirectory, read: Reader, plan: Plan, state: State) ->
     """Return the result of ``plan`` on the ``state`` before it: of what is on disk, and nothing else."""
     rules = msgspec.json.decode(directory.read_rules(plan.config), type=Rules)
     claims = Claims()
-    decoded = decode(claims.passing(read(Place(*plan.start), Place(*plan.end))))._replace(claims=claims.read)
+    decoded = decode(claims.passing(read(Place(*plan.start), Place(*plan.end))))
+    decoded = decoded._replace(claims=claims.read, lists=claims.lists)
     now, again = from_micros(plan.now), _again(directory, plan)
     return run(decoded, _outcomes(plan.outcomes), state, batch=plan.batch, now=now, rules=rules, again=again)
 
