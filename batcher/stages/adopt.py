@@ -75,8 +75,8 @@ def judge(
         life=left.fill_null(value=False).cum_sum().over(_NAMESPACE),
         **{name: pl.when(pl.col("to_workspace") != "").then(name) for name in _TO},
     )
-    lost = (pl.col("has_workspace") != "") & (
-        pl.col("has_workspace").ne_missing("to_workspace") | pl.col("has_namespace").ne_missing("to_namespace")
+    lost = (pl.col("has_workspace") != "") & pl.any_horizontal(
+        pl.col(has).ne_missing(pl.col(to)) for has, to in zip(_HAS, _TO, strict=True)
     )
     had = {
         was: pl.when(lost).then(has).when(pl.col("was_workspace") != "").then(was)

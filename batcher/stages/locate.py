@@ -74,14 +74,10 @@ def locate(
     the first rule that matches, also after it was deleted, for as long as that is ``remembered``.
     """
     rows = with_claims(rows, claims, remembered=remembered)
-    asked = cases(rules, trust)
-    workspace = _first([(case.holds, case.workspace) for case in asked])
-    target = _first([(case.holds, case.target_namespace) for case in asked])
     places = (
-        rows.select(_PLACE)
-        .unique()
-        .with_columns(workspace=workspace, target_namespace=target)
-        .with_columns(pl.when(is_allowed(trust)).then(name).otherwise(pl.lit("")).alias(name) for name in TARGET)
+        decide(rows.select(_PLACE).unique(), rules, trust)
+        .with_columns(pl.when("is_allowed").then(name).otherwise(pl.lit("")).alias(name) for name in TARGET)
+        .drop("decided_by", "is_allowed")
     )
     mapped = pl.when(pl.col("workspace") != "").then(pl.lit(Verdict.KEPT.value))
     return (
@@ -91,9 +87,17 @@ def locate(
     )
 
 
-def is_allowed(trust: Trust) -> pl.Expr:
-    """Whether ``workspace`` may be written to."""
-    return pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
+def decide(rows: pl.LazyFrame, rules: Sequence[Rule], trust: Trust) -> pl.LazyFrame:
+    """Add to rows of :func:`with_claims` who decides (``decided_by`` of its :class:`Case`; null: nobody), the target
+    that follows, and whether its workspace ``is_allowed``.
+    """
+    asked = cases(rules, trust)
+    is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
+    return rows.with_columns(
+        decided_by=_first([(case.holds, pl.lit(case.decided_by)) for case in asked], pl.lit(None, pl.Int64)),
+        workspace=_first([(case.holds, case.workspace) for case in asked], pl.lit("")),
+        target_namespace=_first([(case.holds, case.target_namespace) for case in asked], pl.lit("")),
+    ).with_columns(is_allowed=is_allowed)
 
 
 def with_claims(rows: pl.LazyFrame, claims: pl.LazyFrame, *, remembered: timedelta = FOR_EVER) -> pl.LazyFrame:
@@ -134,9 +138,9 @@ def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
     return [*ruled[: trust.rules_first], *claimed, *ruled[trust.rules_first :]]
 
 
-def _first(answers: list[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
-    """The value of the first case whose condition holds, else empty."""
-    return pl.coalesce(*(pl.when(condition).then(value) for condition, value in answers), pl.lit(""))
+def _first(answers: list[tuple[pl.Expr, pl.Expr]], otherwise: pl.Expr) -> pl.Expr:
+    """The value of the first case whose condition holds."""
+    return pl.coalesce(*(pl.when(condition).then(value) for condition, value in answers), otherwise)
 
 
 def _matches(rule: Rule) -> pl.Expr:
