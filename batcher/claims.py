@@ -2,7 +2,7 @@
 
 They come through the spool as Events do, so that the mapping is what was known at a position, whoever asks and
 whenever. A line that is no Namespace is left out: the next list brings it again. Nothing here decides whether a
-claim is believed.
+claim is believed, nor what it means that a list does not have a namespace.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ import msgspec
 import polars as pl
 
 from batcher.mapping import Claim, Flaw, read_claim
-from batcher.schema import CLAIMS
-from batcher.spool import Kind, Section
+from batcher.schema import CLAIMS, LISTS, completed, from_rows
+from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 
 RESOURCE = "namespaces"
@@ -40,6 +40,11 @@ _watched = msgspec.json.Decoder(_WatchLine)
 _CHANGES = {"ADDED", "MODIFIED", "DELETED"}
 
 
+_SAID = {name: CLAIMS[name] for name in (
+    "cluster_uid", "cluster", "namespace", "uid", "position", "received_at",
+    "workspace", "target_namespace", "sync_target", "flaw", "gone_at",
+)}  # fmt: skip
+
 Frames = Iterable[tuple[Place, list[Section]]]
 
 
@@ -49,30 +54,52 @@ class Claims:
     def __init__(self) -> None:
         """Have read none."""
         self._rows: list[tuple[object, ...]] = []
+        self._lists: list[tuple[object, ...]] = []
+        self._under_way: dict[Stream, int] = {}
 
     def passing(self, frames: Frames) -> Frames:
         """Yield ``frames`` as they are, each read."""
         for place, sections in frames:
-            self._rows += [
-                _row(place.line(index), section, change, metadata)
-                for section, first in _sections(sections)
-                for index, line in enumerate(section.body.split(b"\n")[: section.lines], first)
-                for change, metadata in _read(section, line)
-            ]
+            for section, first in _sections(sections):
+                self._follow(section, place.line(first))
+                self._rows += [
+                    _row(place.line(index), section, change, metadata)
+                    for index, line in enumerate(section.body.split(b"\n")[: section.lines], first)
+                    for change, metadata in _read(section, line)
+                ]
             yield place, sections
+
+    def _follow(self, section: Section, position: int) -> None:
+        """Note where lists begin and end."""
+        stream = section.stream
+        if section.kind is Kind.LISTED:
+            self._under_way.setdefault(stream, position)
+        elif section.kind is Kind.LIST_COMPLETE:
+            began = self._under_way.pop(stream, None)
+            self._lists.append((stream.cluster_uid, began, position, section.received_at))
 
     @property
     def read(self) -> pl.DataFrame:
         """What was read so far, :data:`batcher.schema.CLAIMS`, one row a delivered line, by position."""
         times = dict.fromkeys(("received_at", "gone_at"), pl.Int64)
-        columns = {name: times.get(name, kind) for name, kind in CLAIMS.items()}
-        return pl.DataFrame(self._rows, schema=columns, orient="row").cast({name: CLAIMS[name] for name in times})
+        columns = {name: times.get(name, kind) for name, kind in _SAID.items()}
+        said = pl.DataFrame(self._rows, schema=columns, orient="row").cast({name: CLAIMS[name] for name in times})
+        return completed(said, CLAIMS)
+
+    @property
+    def lists(self) -> pl.DataFrame:
+        """The lists that were read so far, :data:`batcher.schema.LISTS`, those that are not complete last."""
+        under_way = [(stream.cluster_uid, began, None, None) for stream, began in self._under_way.items()]
+        return from_rows([*self._lists, *under_way], LISTS, micros="received_at")
+
+
+_KINDS = {Kind.LISTED, Kind.WATCHED, Kind.LIST_COMPLETE}
 
 
 def _sections(sections: list[Section]) -> Iterable[tuple[Section, int]]:
     first = 0
     for section in sections:
-        if section.stream.resource == RESOURCE and section.kind in {Kind.LISTED, Kind.WATCHED}:
+        if section.stream.resource == RESOURCE and section.kind in _KINDS:
             yield section, first
         first += section.lines
 
@@ -103,6 +130,4 @@ def _row(position: int, section: Section, change: str, metadata: _Metadata) -> t
         section.received_at,
         *said,
         gone,
-        "",
-        "",
     )

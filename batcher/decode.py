@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import CLAIMS, CONTACTS, LINES, QUARANTINE, RETRIES, Columns, empty, from_rows
+from batcher.schema import CLAIMS, CONTACTS, LINES, LISTS, QUARANTINE, RETRIES, Columns, empty, from_rows
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Fate, Ignored
@@ -122,6 +122,8 @@ class Decoded(NamedTuple):
     """Columns :data:`batcher.schema.CONTACTS`: each time that a cluster was heard of."""
     claims: pl.DataFrame = empty(CLAIMS)
     """Columns :data:`batcher.schema.CLAIMS`, by position; they are no lines of Events, and in no sum."""
+    lists: pl.DataFrame = empty(LISTS)
+    """Columns :data:`batcher.schema.LISTS`: how far the lists came that the claims are from."""
 
 
 class Retried(NamedTuple):

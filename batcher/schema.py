@@ -252,11 +252,32 @@ CLAIMS: Columns = {
     "gone_at": TIME,
     "was_workspace": pl.String,
     "was_namespace": pl.String,
+    "since": pl.Int64,
+    "since_at": TIME,
+    "has_workspace": pl.String,
+    "has_namespace": pl.String,
 }
 """State: what each downstream Namespace said last of the workspace that it serves; no workspace: nothing.
 
 ``flaw`` is a :class:`batcher.mapping.Flaw`; ``gone_at`` is when the Namespace was deleted, null while it is there.
-``was_*`` is the target that the namespace had last before this was said; empty: none yet."""
+``has_*`` is the target that follows from it, ``was_*`` the one before: what the namespace had last, whatever its uid,
+until something was said or configured otherwise; empty: none. ``since`` and ``since_at`` are the position and the time
+since when it says so without a break."""
+
+LISTS: Columns = {"cluster_uid": pl.String, "first": pl.Int64, "end": pl.Int64, "received_at": TIME}
+"""Where a list of a cluster's Namespaces begins, and the position behind its last page; null: it is under way."""
+
+LISTINGS: Columns = {"cluster_uid": pl.String, "since": pl.Int64}
+"""State: where the list of a cluster's Namespaces began that is under way."""
+
+SERVED: Columns = {
+    "cluster_uid": pl.String,
+    "namespace": pl.String,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+    "seen_at": TIME,
+}
+"""State: the last target that Events of a namespace had of which no Namespace tells, and when it was used."""
 
 NODES: Columns = {
     "cluster_uid": pl.String,

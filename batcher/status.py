@@ -38,6 +38,13 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     warnings: int
     lag_ms: int
     """From happening to receipt, mean of the newest batch."""
+    namespaces: dict[str, int] = {}
+    """How many were heard of, by what is wrong with their word; ``none`` are those that are believed."""
+
+    @property
+    def flawed(self) -> dict[str, int]:
+        """The namespaces whose word is not believed, by flaw."""
+        return {flaw: number for flaw, number in self.namespaces.items() if number and flaw != "none"}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -88,6 +95,16 @@ def is_running(status: Status, now: datetime) -> bool:
     return not status.stopped and (now - status.at).total_seconds() < max(10.0, 3 * status.interval_seconds)
 
 
+def mapping_trouble(status: Status) -> str:
+    """Return how many namespaces of each cluster are not believed, and what to ask; empty if all are."""
+    told = [
+        f"{cluster.name}: " + ", ".join(f"{number:,} {flaw}" for flaw, number in cluster.flawed.items())
+        for cluster in status.clusters
+        if cluster.flawed
+    ]
+    return f"flawed namespaces in {'; '.join(told)}; see: batcher mapping list --flawed" if told else ""
+
+
 def samples(status: Status) -> Iterator[Sample]:
     """Yield every metric of ``status``."""
     totals = status.totals
@@ -115,6 +132,8 @@ def samples(status: Status) -> Iterator[Sample]:
 
 def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
     labels = (cluster.name,)
+    for flaw, number in cluster.namespaces.items():
+        yield Sample("batcher_namespaces", number, (cluster.name, flaw))
     yield Sample("batcher_cluster_connected", cluster.watch == "connected", labels)
     yield Sample("batcher_cluster_events", cluster.events, labels)
     yield Sample("batcher_cluster_restarts", cluster.restarts, labels)

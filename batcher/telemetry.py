@@ -88,6 +88,9 @@ METRICS = {
     "batcher_spool_blocked": Metric("gauge", "1 while the disk takes nothing and sockets stay unread."),
     "batcher_archive_away": Metric("gauge", "1 while the archive cannot be written."),
     "batcher_config_refused": Metric("gauge", "1 while the newest configuration is wrong, and not in use."),
+    "batcher_namespaces": Metric(
+        "gauge", "Namespaces heard of, by what is wrong with their word.", ("cluster", "flaw")
+    ),
     "batcher_cluster_connected": Metric("gauge", "1 while the cluster's watch is open.", ("cluster",)),
     "batcher_cluster_events": Metric("counter", "Events received, repeats included.", ("cluster",)),
     "batcher_cluster_restarts": Metric("counter", "Streams and lists that failed.", ("cluster",)),

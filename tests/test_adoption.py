@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from batcher.decode import Decoded, decode
 from batcher.pipeline import Rules, State, advance, empty_state, run
-from batcher.schema import CLAIMS
+from batcher.schema import CLAIMS, completed
 from batcher.spool.position import Place
 from batcher.stages.locate import Rule, Trust
 from batcher.stages.route import Route, Where
@@ -34,6 +35,9 @@ RULES = Rules(
 )
 
 
+SAID = [name for name in CLAIMS if not name.startswith(("was_", "has_", "since"))]
+"""What a line says; the rest is what comes of it."""
+
 ROUTED = replace(RULES, routes=(Route("sre", mapped=True, elsewhere=(Where("root:sre"), Where("", "ops"))),))
 
 
@@ -43,10 +47,13 @@ class Claimed(NamedTuple):
     uid: str
     workspace: str
     flaw: str = ""
+    gone: bool = False
+    """Whether the line says that it was deleted."""
+    name: str = "web"
 
 
 Happening = tuple[float, Claimed | str]
-"""A minute, and a claim or the name of an Event that comes."""
+"""A minute, and a claim or the name of an Event that comes, behind its namespace if that is not ``web``."""
 
 
 def decoded(happenings: Sequence[Happening], first: int) -> Decoded:
@@ -54,23 +61,29 @@ def decoded(happenings: Sequence[Happening], first: int) -> Decoded:
     for index, (minute, what) in enumerate(happenings, first + 1):
         received_at = MICROS + int(minute * 60_000_000)
         if isinstance(what, str):
+            namespace, _, name = what.rpartition("/")
+            namespace = namespace or "web"
             metadata = {
-                "name": f"{what}.{index}",
-                "namespace": "web",
+                "name": f"{name}.{index}",
+                "namespace": namespace,
                 "uid": f"uid-{index}",
                 "resourceVersion": f"{index}",
             }
-            section = msgspec.structs.replace(watched(event(what, index, metadata=metadata)), received_at=received_at)
+            line = event(name, index, namespace=namespace, metadata=metadata)
+            section = msgspec.structs.replace(watched(line), received_at=received_at)
             frames.append((Place(1, index), [section]))
         else:
             claims.append(_claim(what, Place(1, index).line(0), minute))
-    return decode(frames)._replace(claims=pl.DataFrame(claims, schema=CLAIMS))
+    said = pl.DataFrame(claims, schema=CLAIMS).select(SAID)
+    return decode(frames)._replace(claims=completed(said, CLAIMS))
 
 
 def _claim(said: Claimed, position: int, minute: float) -> dict[str, Any]:
-    where = {"cluster_uid": "uid-us", "cluster": "us-west1", "namespace": "web", "uid": said.uid, "position": position}
+    where = {"cluster_uid": "uid-us", "cluster": "us-west1", "position": position}
+    name = {"namespace": said.name, "uid": f"{said.name}-{said.uid}"}
     target = {"workspace": said.workspace, "target_namespace": "shop" if said.workspace else "", "sync_target": ""}
-    return {**where, **target, "received_at": at(minute), "flaw": said.flaw, "was_workspace": "", "was_namespace": ""}
+    when = {"received_at": at(minute), "gone_at": at(minute) if said.gone else None}
+    return {**where, **name, **target, **when, "flaw": said.flaw}
 
 
 def after(*batches: Sequence[Happening], rules: Rules = RULES, until: float | None = None) -> State:
@@ -128,6 +141,27 @@ def test_a_namespace_created_again_adopts_nothing_of_the_one_before() -> None:
     assert told(after([(0, NOBODY)], [(1, "p")], [(2, other)])) == [("", 1)]
 
 
+def test_a_namespace_that_comes_back_with_an_old_uid_is_not_the_next_tenants() -> None:
+    restored: list[Happening] = [(0, A), (1, Claimed("u2", "")), (2, NOBODY), (3, "p"), (4, B)]
+    assert told(after(restored)) == told(after(*([step] for step in restored))) == [("", 1)]
+
+
+def test_a_namespace_created_again_for_another_tenant_gives_it_only_what_comes_after_it_says_so() -> None:
+    story: list[Happening] = [(0, A), (1, A._replace(gone=True)), (2, Claimed("u2", "")), (3, "p"),
+                              (4, Claimed("u2", "root:b")), (5, "p")]  # fmt: skip
+    assert told(after(story)) == told(after(*([step] for step in story))) == [("", 1), ("root:b", 1)]
+
+
+def test_one_that_was_deleted_is_forgotten_when_its_events_cannot_come_again_wherever_batches_are_cut() -> None:
+    rules = replace(RULES, mapping=(Rule("*", "web", "root:ruled"),))
+    deleted: list[Happening] = [(0, A), (1, A._replace(gone=True)), (121, "p"), (121.5, "q")]
+    once = told(after(deleted, rules=rules))
+    assert once == told(after(*([step] for step in deleted), rules=rules)) == [("root:a", 1), ("root:ruled", 1)]
+    again: list[Happening] = [*deleted[:2], (122, Claimed("u2", "")), (123, "p"), (124, Claimed("u2", "root:b"))]
+    once = told(after(again))
+    assert once == told(after(*([step] for step in again))) == [("root:b", 1)]
+
+
 def test_a_flawed_claim_adopts_nothing() -> None:
     assert told(after([(0, "p")], [(1, Claimed("u1", "root:a", "other-name"))])) == [("", 1)]
 
@@ -140,6 +174,70 @@ def test_a_rule_that_the_configuration_has_since_adopts_what_waits() -> None:
     assert told(advance(state, result.changes)) == [("root:ruled", 1)]
 
 
+Step = tuple[list[Happening], Rules]
+
+
+def as_configured(*steps: Step) -> State:
+    """The state after a batch a step, each with a configuration of its own."""
+    state, first, nothing = empty_state(), 0, pl.DataFrame(schema=OUTCOMES)
+    for number, (happened, rules) in enumerate(steps, 1):
+        result = run(decoded(happened, first), nothing, state, batch=number, now=at(number), rules=rules)
+        state, first = advance(state, result.changes), first + len(happened)
+    return state
+
+
+def ruled(workspace: str = "", *, locators: bool = True) -> Rules:
+    mapping = (Rule("*", "web", workspace),) if workspace else ()
+    return replace(RULES, mapping=mapping, trust=Trust(locators=locators))
+
+
+@pytest.mark.parametrize("locators", [True, False], ids=["a namespace that says nothing", "no namespace heard of"])
+def test_what_lies_between_two_configurations_is_neither_tenants_and_is_the_firsts_if_it_comes_back(
+    locators: bool,  # noqa: FBT001  a parameter of the test
+) -> None:
+    said: list[Happening] = [(0, NOBODY)] if locators else []
+    a, b, none = (ruled(workspace, locators=locators) for workspace in ("root:a", "root:b", ""))
+    taken: list[Step] = [([*said, (0.5, "p")], a), ([(1.5, "q")], none)]
+    assert told(as_configured(*taken, ([], b))) == [("root:a", 1), ("", 1)]
+    assert told(as_configured(*taken, ([], none), ([], b), ([], a))) == [("root:a", 1), ("", 1)]
+    assert told(as_configured(*taken, ([], none), ([], a))) == [("root:a", 1), ("root:a", 1)]
+    never: list[Step] = [([*said, (0.5, "p")], none)]
+    assert told(as_configured(*never, ([], b))) == [("root:b", 1)]
+
+
+def test_a_namespace_that_says_another_target_than_it_was_configured_to_gives_it_nothing_of_between() -> None:
+    story: list[Step] = [([(0, NOBODY), (0.5, "p")], ruled("root:a")), ([(1.5, "q")], ruled()), ([(2.5, B)], ruled())]
+    assert told(as_configured(*story)) == [("root:a", 1), ("", 1)]
+
+
+def test_a_namespace_that_was_configured_before_it_was_heard_of_gives_nothing_of_between_either() -> None:
+    doubtful = Claimed("u1", "root:b", "unreadable")
+    story: list[Happening] = [(0, "p"), (1, doubtful), (2, "q"), (3, B)]
+    for batches in ([story], [[step] for step in story], [story[:1], story[1:]]):
+        assert told(after(*batches, rules=ruled("root:a"))) == [("root:a", 1), ("", 1)]
+
+
+def test_no_rule_takes_what_waits_of_a_namespace_that_was_doubtful_when_its_word_is_replaced() -> None:
+    doubtful = Claimed("u1", "root:a", "unreadable")
+    story: list[list[Happening]] = [[(0, doubtful)], [(1, "p")], [(2, doubtful)], []]
+    assert told(after(*story, rules=ruled("root:b"), until=3)) == [("", 1)]
+
+
+COPY = A._replace(name="copy")
+
+
+def test_a_namespace_that_says_what_another_said_before_waits_until_that_one_is_gone() -> None:
+    story: list[Happening] = [(0, A), (1, COPY), (2, "copy/p"), (3, "p")]
+    assert told(after(story)) == told(after(*([step] for step in story))) == [("", 1), ("root:a", 1)]
+    story += [(4, A._replace(gone=True)), (5, "copy/p")]
+    assert told(after(story)) == told(after(*([step] for step in story))) == [("root:a", 2), ("root:a", 1)]
+
+
+def test_a_namespace_that_waited_for_a_place_and_was_anothers_before_gives_it_nothing_of_between() -> None:
+    story: list[Happening] = [(0, A), (1, B._replace(name="copy")), (2, COPY), (3, "copy/p"), (4, NOBODY)]
+    assert told(after(story)) == told(after(*([step] for step in story))) == [("", 1)]
+
+
 def test_slots_go_with_their_summary() -> None:
     state = after([(0, "p")], [(1, A)])
     assert state["open_slots"]["summary"].to_list() == state["open_summaries"]["summary"].to_list()
@@ -148,26 +246,29 @@ def test_slots_go_with_their_summary() -> None:
 
 happenings = st.lists(
     st.tuples(
-        st.sampled_from([0.0, 1.0, 4.0, 6.0]),
-        st.one_of(st.sampled_from(["p", "q"]),
+        st.sampled_from([0.0, 1.0, 4.0, 6.0, 121.0]),
+        st.one_of(st.sampled_from(["p", "q", "copy/p"]),
                   st.builds(Claimed, st.sampled_from(["u1", "u1", "u2"]), st.sampled_from(["", "root:a", "root:b"]),
-                            st.sampled_from(["", "", "unreadable"]))),
+                            st.sampled_from(["", "", "unreadable"]), st.sampled_from([False, False, True]),
+                            st.sampled_from(["web", "web", "copy"]))),
     ),
     min_size=1, max_size=9,
 )  # fmt: skip
 
 
 def timed(waits: Sequence[Happening]) -> list[Happening]:
-    """One after the other; a Namespace that was created again keeps its new uid, for an old one never comes back."""
-    minute, again, story = 0.0, False, list[Happening]()
+    """One after the other; uids come and go, as those of a cluster that is restored from backups do."""
+    minute, story = 0.0, list[Happening]()
     for wait, what in waits:
         minute += wait + 0.001
-        again = again or (isinstance(what, Claimed) and what.uid == "u2")
-        story.append((minute, what._replace(uid="u2") if again and isinstance(what, Claimed) else what))
+        story.append((minute, what))
     return story
 
 
-@given(happenings, st.sets(st.integers(1, 8)), st.sampled_from([RULES, ROUTED]))
+CONFIGURED = replace(RULES, mapping=(Rule("*", "web", "root:c"),))
+
+
+@given(happenings, st.sets(st.integers(1, 8)), st.sampled_from([RULES, ROUTED, CONFIGURED]))
 def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening], cuts: set[int], rules: Rules) -> None:
     story = timed(waits)
     edges = [0, *sorted(cut for cut in cuts if cut < len(story)), len(story)]
@@ -216,25 +317,79 @@ def test_neither_a_claim_nor_a_route_reaches_a_workspace_that_is_not_allowed(
     assert set(state["open_summaries"]["workspace"]) <= {"root:a", ""}
 
 
-def _owed(story: Sequence[Happening]) -> dict[str, int]:
+def _owed(waits: Sequence[Happening]) -> dict[str, int]:
     """Said as simply as it can be: an Event is its target's, or the first one's after it if there was no other."""
     owed: dict[str, int] = {}
-    for index, (_, what) in enumerate(story):
-        if isinstance(what, str):
-            owner = _owner(story, index)
-            owed[owner] = owed.get(owner, 0) + 1
+    for name in ("web", "copy"):
+        story = [(minute, what) for minute, what in _contested(waits) if _namespace(what) == name]
+        for index, (_, what) in enumerate(story):
+            if isinstance(what, str):
+                owner = _owner(story, index)
+                owed[owner] = owed.get(owner, 0) + 1
     return {workspace: count for workspace, count in owed.items() if workspace}
 
 
+def _namespace(what: Claimed | str) -> str:
+    return what.name if isinstance(what, Claimed) else what.rpartition("/")[0] or "web"
+
+
+def _contested(story: Sequence[Happening]) -> list[Happening]:
+    """The story with a flaw for whoever is not the first that says the same, and a line for who becomes it."""
+    lines: list[Happening] = []
+    queue: list[Claimed] = []
+    for minute, what in story:
+        if not isinstance(what, Claimed):
+            lines.append((minute, what))
+            continue
+        before = [claim for claim in queue if claim.name == what.name]
+        heads = {_first(queue, claim).name for claim in queue}
+        stays = bool(before) and before[0] == what._replace(gone=False)
+        is_first = not queue or (_first(queue, what).name == what.name if stays else not _rivals(queue, what))
+        if not stays or what.gone:
+            queue = [claim for claim in queue if claim.name != what.name]
+        if not stays and not what.gone and _says(what):
+            queue.append(what)
+        lines.append((minute, what if is_first or not _says(what) else what._replace(flaw="duplicate")))
+        lines += [(minute, claim) for claim in queue
+                  if claim.name not in {*heads, what.name} and _first(queue, claim) == claim]  # fmt: skip
+    return lines
+
+
+def _rivals(queue: Sequence[Claimed], what: Claimed) -> list[Claimed]:
+    return [claim for claim in queue if claim.workspace == what.workspace and claim.name != what.name]
+
+
+def _first(queue: Sequence[Claimed], what: Claimed) -> Claimed:
+    return next((claim for claim in queue if claim.workspace == what.workspace), what)
+
+
 def _owner(story: Sequence[Happening], index: int) -> str:
-    before = [claim for _, claim in story[:index] if isinstance(claim, Claimed)]
-    later = [claim for _, claim in story[index:] if isinstance(claim, Claimed)]
-    if before and _says(before[-1]):
-        return _says(before[-1])
-    uid = (before[-1:] + later)[0].uid if before or later else ""
-    first = next((_says(claim) for claim in later if claim.uid == uid and _says(claim)), "")
-    had = [_says(claim) for claim in before if claim.uid == uid and _says(claim)]
-    return "" if had and had[-1] != first else first
+    minute = story[index][0]
+    before = [(when, claim) for when, claim in story[:index] if isinstance(claim, Claimed)]
+    later = [(when, claim) for when, claim in story[index:] if isinstance(claim, Claimed)]
+    if before and not _forgotten(before[-1], minute):
+        newest = before[-1][1]
+        if _says(newest):
+            return _says(newest)
+        uid = newest.uid
+    else:
+        uid = later[0][1].uid if later else ""
+    for place, (_, claim) in enumerate(later):
+        if claim.uid == uid and _says(claim):
+            return _says(claim) if _had([*before, *later[: place + 1]]) in {"", _says(claim)} else ""
+    return ""
+
+
+def _had(claims: Sequence[tuple[float, Claimed]]) -> str:
+    """The last target before the last of ``claims``, since one was forgotten."""
+    had = ""
+    for (when, claim), (following, _) in itertools.pairwise(claims):
+        had = "" if _forgotten((when, claim), following) else _says(claim) or had
+    return had
+
+
+def _forgotten(claimed: tuple[float, Claimed], minute: float) -> bool:
+    return claimed[1].gone and minute - claimed[0] > 120
 
 
 def _says(claim: Claimed) -> str:

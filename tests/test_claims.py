@@ -5,7 +5,7 @@ import polars as pl
 
 from batcher.claims import Claims
 from batcher.mapping import Flaw
-from batcher.spool import Section, Stream
+from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from tests.sections import event, lines, watched
 
@@ -49,6 +49,18 @@ def test_positions_count_the_lines_of_events_before_them() -> None:
 def test_a_deleted_namespace_is_gone_when_it_was_told() -> None:
     said = lines(line("ADDED"), line("DELETED"), stream=NAMESPACES, at=5_000_000)
     assert [at and at.timestamp() for at in claims_of([(Place(1, 0), [said])])["gone_at"]] == [None, 5.0]
+
+
+def test_where_lists_begin_and_end_is_read_too_and_that_the_last_is_under_way() -> None:
+    page = msgspec.structs.replace(lines(b'{"metadata":{"name":"a","uid":"1"}}', stream=NAMESPACES), kind=Kind.LISTED)
+    complete = Section(NAMESPACES, "us-west1", Kind.LIST_COMPLETE, "9", received_at=5_000_000)
+    claims, place, later = Claims(), Place(1, 0), Place(1, 500)
+    list(claims.passing([(place, [watched(event("a", 1)), page, page, complete]), (later, [page])]))
+    assert claims.lists.select("cluster_uid", "first", "end").rows() == [
+        ("uid-us", place.line(1), place.line(3)),
+        ("uid-us", later.line(0), None),
+    ]
+    assert [at and at.timestamp() for at in claims.lists["received_at"]] == [5.0, None]
 
 
 def test_a_line_that_is_no_namespace_costs_no_other() -> None:

@@ -6,13 +6,14 @@ from msgspec import structs
 
 from batcher.errors import DataDirError
 from batcher.schema import SUMS
-from batcher.status import ClusterStatus, Status, is_running, read_status, samples, write_status
+from batcher.status import ClusterStatus, Status, is_running, mapping_trouble, read_status, samples, write_status
 from batcher.telemetry import METRICS
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLUSTER = ClusterStatus(
     name="us-west1", watch="connected", uid="u", last_event_at=NOW, last_contact_at=NOW, restarts=2, lists=1,
     recovered=0, insecure=False, last_error="", events=10, occurrences=12, warnings=3, lag_ms=400,
+    namespaces={"none": 7, "other-name": 2, "duplicate": 0},
 )  # fmt: skip
 STATUS = Status(
     at=NOW, pid=1, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5, pending_writes=6,
@@ -50,3 +51,14 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
     assert values["batcher_archive_away", ()] == 1
     assert values["batcher_spool_blocked", ()] == 0
     assert values["batcher_lines", ("quarantined",)] == 4
+    assert values["batcher_namespaces", ("us-west1", "other-name")] == 2
+    assert values["batcher_namespaces", ("us-west1", "none")] == 7
+
+
+def test_namespaces_that_are_not_believed_are_told_with_the_command_that_shows_them() -> None:
+    other = structs.replace(CLUSTER, name="eu", namespaces={"none": 1, "foreign-sync-target": 1})
+    fine = structs.replace(CLUSTER, namespaces={"none": 5, "other-name": 0})
+    assert mapping_trouble(structs.replace(STATUS, clusters=[CLUSTER, fine, other])) == (
+        "flawed namespaces in us-west1: 2 other-name; eu: 1 foreign-sync-target; see: batcher mapping list --flawed"
+    )
+    assert mapping_trouble(structs.replace(STATUS, clusters=[fine])) == ""

@@ -22,6 +22,7 @@ from batcher.decode import cluster_key
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, told
 from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
+from batcher.stages.adopt import served_now, uses
 from batcher.stages.aggregate import fold_slots, fold_summaries
 from batcher.stages.listen import last_clocks, lifetime
 from batcher.stages.restore import restore_clocks, restore_parts, restore_seen
@@ -129,11 +130,18 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         "seen": restore_seen(recent, clocks, event_ttl=event_ttl).sort(STATE_KEYS["seen"]),
         "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
         "open_summaries": summaries.sort("summary"),
+        "served": _served(occurrences).sort(STATE_KEYS["served"]),
     }
     return {
         name: completed(found[name].collect(), columns) if name in found else schema.empty(columns)
         for name, columns in STATE_COLUMNS.items()
     }
+
+
+def _served(occurrences: pl.LazyFrame) -> pl.LazyFrame:
+    """The last target of each namespace: what waits for one shall not become another tenant's by the loss."""
+    nobody_told = occurrences.with_columns(is_told=pl.lit(value=False))
+    return served_now(uses(nobody_told), schema.empty(schema.SERVED).lazy())
 
 
 def _slots(root: Path, since: datetime) -> pl.DataFrame:

@@ -34,7 +34,7 @@ from batcher.batch.requests import requests as requested
 from batcher.claims import Claims
 from batcher.clock import from_micros
 from batcher.decode import decode, decode_again
-from batcher.errors import DataDirError, Unavailable
+from batcher.errors import DataDirError, Unavailable, UsageError
 from batcher.pipeline import NOTHING_AGAIN, Again, Result, Rules, State, advance, empty_state, run
 from batcher.schema import OPEN_SUMMARIES, SUMS, empty, from_rows
 from batcher.spool import Section, Stream
@@ -245,7 +245,8 @@ def compute(directory: DataDirectory, read: Reader, plan: Plan, state: State) ->
     """Return the result of ``plan`` on the ``state`` before it: of what is on disk, and nothing else."""
     rules = msgspec.json.decode(directory.read_rules(plan.config), type=Rules)
     claims = Claims()
-    decoded = decode(claims.passing(read(Place(*plan.start), Place(*plan.end))))._replace(claims=claims.read)
+    decoded = decode(claims.passing(read(Place(*plan.start), Place(*plan.end))))
+    decoded = decoded._replace(claims=claims.read, lists=claims.lists)
     now, again = from_micros(plan.now), _again(directory, plan)
     return run(decoded, _outcomes(plan.outcomes), state, batch=plan.batch, now=now, rules=rules, again=again)
 
@@ -276,6 +277,16 @@ def latest(directory: DataDirectory) -> tuple[Commit, State]:
     """
     there = directory.commits()  # looked at once, and first, because a service may commit more meanwhile
     return _brought_forward(directory, _newest_snapshot(directory, there), there)
+
+
+def rules_of_last(directory: DataDirectory) -> Rules:
+    """Return the rules of the newest plan. Raises :class:`UsageError` if there was none yet."""
+    last = latest(directory)[0].batch
+    plan = directory.plan_after(last) or directory.plan(last)
+    if plan is None:
+        message = f"{directory.root}: no batch has been here yet; start one with: batcher run --config FILE"
+        raise UsageError(message)
+    return msgspec.json.decode(directory.read_rules(plan.config), type=Rules)
 
 
 def _newest_snapshot(directory: DataDirectory, there: Sequence[Commit]) -> Snapshot:
@@ -321,4 +332,4 @@ def _outcomes(outcomes: list[OutcomeRecord]) -> pl.DataFrame:
     return from_rows(rows, OUTCOMES, micros="at")
 
 
-__all__ = ["SNAPSHOT_EVERY", "Batches", "Retry", "Work", "compute", "latest", "staged_paths"]
+__all__ = ["SNAPSHOT_EVERY", "Batches", "Retry", "Work", "compute", "latest", "rules_of_last", "staged_paths"]

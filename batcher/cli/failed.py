@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from batcher.cli.options import Config, DataDir, ListOutput, Output, data_directory
+from batcher.cli.options import Config, DataDir, ListOutput, Output, data_directory, print_document
 
 if TYPE_CHECKING:
     from batcher.batch import DataDirectory
@@ -42,7 +42,7 @@ def list_failed(
         if cause in {"", line.cause} and cluster in {"", line.cluster} and kind in {None, line.kind}
     ]
     if output in {"json", "yaml"}:
-        _print_document([_document(line) for line in found], output)
+        print_document([_document(line) for line in found], output)
     elif not found:
         print("Nothing has failed.", file=sys.stderr)
     else:
@@ -65,7 +65,7 @@ def show(
 
     found = one(data_directory(config, data_dir), name)
     if output in {"json", "yaml"}:
-        _print_document(_document(found), output)
+        print_document(_document(found), output)
         return
     (cells,) = rows([found], now=found.received_at, wide=True)
     for header, cell in zip(WIDE_HEADERS[:-1], cells, strict=False):
@@ -151,12 +151,3 @@ def _document(line: "Failed") -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(line)
     base64 = document.pop("line")
     return {**document, "size": len(line.line), "line": line.line.decode("utf-8", "backslashreplace"), "base64": base64}
-
-
-def _print_document(document: Any, output: str) -> None:
-    if output == "json":
-        print(json.dumps(document, indent=2))
-        return
-    import yaml
-
-    print(yaml.safe_dump(document, sort_keys=False), end="")

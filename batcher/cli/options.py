@@ -1,5 +1,6 @@
-"""Options that several commands share, with one help text and one way to find what they name."""
+"""Options that several commands share, with one help text, one way to find what they name, and one to print it."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,3 +30,16 @@ def data_directory(config: Path | None, data_dir: Path | None) -> "DataDirectory
     directory = DataDirectory(data_dir)
     directory.check()
     return directory
+
+
+def print_document(document: object, output: str) -> None:
+    """Print ``document`` as ``output``, json or yaml: both escape what a terminal must not get."""
+    import msgspec
+
+    plain = msgspec.to_builtins(document)
+    if output == "json":
+        print(json.dumps(plain, indent=2))
+        return
+    import yaml
+
+    print(yaml.safe_dump(plain, sort_keys=False), end="")

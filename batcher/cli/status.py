@@ -10,7 +10,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     import msgspec
 
     from batcher import clock
-    from batcher.status import is_running, read_status
+    from batcher.status import is_running, mapping_trouble, read_status
     from batcher.text import ago, safe, table
 
     now = clock.now()
@@ -23,8 +23,8 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     print(f"service    {state}")
     print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
-    for name in ("config", "spool", "archive", "publish"):
-        trouble = getattr(found, f"{name}_trouble")
+    troubles = {name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "archive", "publish")}
+    for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
         if trouble:
             print(f"{name:<10} {safe(trouble)}")
     print()

@@ -9,11 +9,10 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import msgspec
 import polars as pl
 
 from batcher.batch import Batches, DataDirectory, Retry, Work, requests
-from batcher.batch.process import latest
+from batcher.batch.process import rules_of_last
 from batcher.batch.quarantine import asked
 from batcher.batch.requests import Kind
 from batcher.decode import RETRIABLE
@@ -22,7 +21,6 @@ from batcher.failed import letters, lines
 from batcher.failed.letters import is_letter
 from batcher.failed.lines import prepare
 from batcher.failed.shown import HEADERS, WIDE_HEADERS, Failed, Tried, rows
-from batcher.pipeline import Rules
 from batcher.schema import OPEN_SUMMARIES, empty
 from batcher.spool.log import Log
 from batcher.text import safe
@@ -135,16 +133,6 @@ def retry_here(directory: DataDirectory, names: Sequence[str]) -> None:
             batches.next(Work(batches.end, batches.last.now, [], retry, letters=dead))
 
 
-def rules_of_last(directory: DataDirectory) -> Rules:
-    """Return the rules of the newest plan. Raises :class:`UsageError` if there was none yet."""
-    last = latest(directory)[0].batch
-    plan = directory.plan_after(last) or directory.plan(last)
-    if plan is None:
-        message = f"{directory.root}: no batch has been here yet; there is nothing to retry"
-        raise UsageError(message)
-    return msgspec.json.decode(directory.read_rules(plan.config), type=Rules)
-
-
 def tried(directory: DataDirectory, names: Sequence[str], *, since: int) -> list[Tried]:
     """Return what became of ``names`` in batches after ``since``, in their order."""
     split = _by_kind(names)
@@ -158,5 +146,5 @@ def tried(directory: DataDirectory, names: Sequence[str], *, since: int) -> list
 
 __all__ = [
     "HEADERS", "WIDE_HEADERS", "Asked", "Failed", "Tried", "ask", "is_asked", "one", "pick", "prepare",
-    "prepare_asked", "retry_here", "rows", "rules_of_last", "tried", "waiting",
+    "prepare_asked", "retry_here", "rows", "tried", "waiting",
 ]  # fmt: skip

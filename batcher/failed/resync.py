@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from batcher.batch import Batches, DataDirectory, Work
-from batcher.batch.process import latest
+from batcher.batch.process import latest, rules_of_last
 from batcher.errors import UsageError
-from batcher.failed import rules_of_last
 from batcher.spool.log import Log
 from batcher.text import safe
 

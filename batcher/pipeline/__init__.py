@@ -16,10 +16,21 @@ from batcher.pipeline.result import Result, result
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, advance, empty_state
 from batcher.schema import OCCURRENCE, SESSION, SLOT
-from batcher.stages.adopt import adopt_rows, claims_now, judge, move, moves, name_namespaces
+from batcher.stages.adopt import (
+    Before,
+    adopt_rows,
+    claims_now,
+    judge,
+    move,
+    moves,
+    name_namespaces,
+    served_now,
+    uses,
+)
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.conceal import learn, outdated, told_nodes
+from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
@@ -30,6 +41,7 @@ from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.renew import revive, write_again
 from batcher.stages.route import route, told_elsewhere, told_mapped
 from batcher.stages.settle import settle
+from batcher.stages.vanish import begun_lists, under_way, vanish
 from batcher.telemetry import Fate, SummaryKind
 
 
@@ -73,11 +85,10 @@ def run(
         older = heard_now(measure(again.retried.lines.lazy()), known_clocks)
         lines, counted = pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
     rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
-    mapped = _mapped(state, decoded.claims.lazy(), now, rules)
-    targets = locate(
-        rows.filter("is_new"), mapped.judged.select(*schema.CLAIMS), rules=rules.mapping, trust=rules.trust
-    )
-    located = _collect(name_namespaces(route(targets, rules.routes, critical=rules.critical), mapped.judged))
+    said = _said(state, decoded)
+    targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
+    mapped = _mapped(state, said.claims, uses(targets), now, rules)
+    located = _collect(_routed(targets, mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
     happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
@@ -98,6 +109,8 @@ def run(
         "contacts": last_contacts(contacts).sort(STREAM),
         "clocks": last_clocks(clocks).sort("cluster_key"),
         **mapped.frames(renewed.summaries),
+        **_served(state["served"].lazy(), uses(targets), now, rules),
+        **_listings(state["listings"].lazy(), said.lists),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
@@ -125,13 +138,41 @@ def _renewed(summaries: pl.LazyFrame, outcomes: pl.LazyFrame, again: Again, batc
     return _Renewed(pl.concat([write_again(settled, again.workspaces), revived]), touched, revived)
 
 
+class _Said(NamedTuple):
+    """What Namespaces say, before and in the batch."""
+
+    claims: pl.LazyFrame
+    """By position, with their flaws (:func:`batcher.stages.contest.contest`)."""
+    lists: pl.LazyFrame
+    """:func:`batcher.stages.vanish.begun_lists`."""
+
+
+def _said(state: State, decoded: Decoded) -> _Said:
+    known, listings = state["claims"].lazy(), state["listings"].lazy()
+    lists = _collect(begun_lists(decoded.lists.lazy(), listings))
+    said = _collect(date(known, vanish(known, decoded.claims.lazy(), lists)))
+    return _Said(_collect(contest(said)), lists)
+
+
+def _located(rows: pl.LazyFrame, claims: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    mapping = rules.namespaces
+    return locate(rows, claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered)
+
+
+def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    routed = route(targets, rules.routes, critical=rules.critical)
+    return name_namespaces(routed, judged, remembered=rules.namespaces.remembered)
+
+
 class _Mapped(NamedTuple):
     """What was open before the batch, by the targets that namespaces have by now."""
 
     judged: pl.LazyFrame
     """All claims, with their targets (:func:`batcher.stages.adopt.judge`)."""
+    known: pl.LazyFrame
+    """What the state had of them before the batch."""
     claims: pl.LazyFrame
-    gone: pl.LazyFrame
+    """What is left of them after it."""
     moved: pl.LazyFrame
     """What of the summaries changed their target (:func:`batcher.stages.adopt.moves`)."""
     summaries: pl.LazyFrame
@@ -140,29 +181,48 @@ class _Mapped(NamedTuple):
 
     def frames(self, settled: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
         """Return what becomes of the state by it; ``settled`` are the summaries with their outcomes."""
+        names = STATE_KEYS["claims"]
         return {
-            "claims": self.claims.sort("cluster_uid", "namespace"),
-            "gone": self.gone.sort("cluster_uid", "namespace"),
+            "claims": self.claims.join(self.known, on=[*schema.CLAIMS], how="anti", nulls_equal=True).sort(names),
+            "gone": self.known.join(self.claims, on=names, how="anti").select(names).sort(names),
             "moved": self.moved.select("was").sort("was"),
             "moved_slots": self.slots.filter("is_moved").sort("summary", "slot"),
             "moved_summaries": settled.join(self.moved, on="summary", how="semi").sort("summary"),
             "left_slots": self.left_slots.sort("summary", "slot"),
-        }
+        }  # fmt: skip
 
 
-def _mapped(state: State, told: pl.LazyFrame, now: datetime, rules: Rules) -> _Mapped:
-    known, summaries, slots = (state[name].lazy() for name in ("claims", "open_summaries", "open_slots"))
-    judged = _collect(judge(known, told, rules=rules.mapping, trust=rules.trust))
-    moved = _collect(moves(summaries, judged, rules=rules.mapping, trust=rules.trust, hold=rules.hold))
+def _mapped(state: State, claims: pl.LazyFrame, used: pl.LazyFrame, now: datetime, rules: Rules) -> _Mapped:
+    known, served, summaries, slots = (
+        state[name].lazy() for name in ("claims", "served", "open_summaries", "open_slots")
+    )
+    mapping, before = rules.namespaces, Before(known, served)
+    judged = _collect(judge(claims, used, before, mapping, lasts=rules.used_for))
+    moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold))
     return _Mapped(
         judged,
-        claims_now(judged, told),
-        known.filter(now - pl.col("gone_at") > 2 * rules.event_ttl),
+        known,
+        _collect(claims_now(judged, now, remembered=mapping.remembered)),
         moved,
         _collect(move(summaries, moved)),
         _collect(move(slots, moved)),
         slots.join(moved.select(summary="was"), on="summary", how="semi"),
     )
+
+
+def _served(known: pl.LazyFrame, used: pl.LazyFrame, now: datetime, rules: Rules) -> dict[str, pl.LazyFrame]:
+    names = STATE_KEYS["served"]
+    old = known.filter(now - pl.col("seen_at") > rules.used_for)
+    return {"served": served_now(used, known).sort(names), "served_gone": old.select(names).sort(names)}
+
+
+def _listings(known: pl.LazyFrame, lists: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
+    listing = under_way(lists)
+    ended = known.join(lists, on="cluster_uid", how="semi").join(listing, on="cluster_uid", how="anti")
+    return {
+        "listings": listing.sort("cluster_uid"),
+        "listings_gone": ended.select("cluster_uid").sort("cluster_uid"),
+    }
 
 
 def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

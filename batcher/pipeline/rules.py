@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from batcher.stages.adopt import Mapping
 from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
 from batcher.stages.render import Look
@@ -32,6 +33,16 @@ class Rules:
     routes: tuple[Route, ...] = ()
     critical: tuple[str, ...] = ()
     """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
+
+    @property
+    def namespaces(self) -> Mapping:
+        """How namespaces find their targets; one that was deleted counts as long as its Events may come again."""
+        return Mapping(self.mapping, self.trust, 2 * self.event_ttl)
+
+    @property
+    def used_for(self) -> timedelta:
+        """How long it is known what a name was used for: what waits is so old, and what was before may be listed."""
+        return self.hold + 2 * self.event_ttl
 
     @property
     def bounds(self) -> Bounds:

@@ -19,6 +19,8 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "contacts": STREAM,
     "clocks": ("cluster_key",),
     "claims": ("cluster_uid", "namespace"),
+    "listings": ("cluster_uid",),
+    "served": ("cluster_uid", "namespace"),
     "nodes": ("cluster_uid", "name"),
 }
 """The tables of the state, each with the columns that name a row."""
@@ -30,6 +32,8 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "contacts": schema.CONTACTS,
     "clocks": schema.CLOCKS,
     "claims": schema.CLAIMS,
+    "listings": schema.LISTINGS,
+    "served": schema.SERVED,
     "nodes": schema.NODES,
 }
 

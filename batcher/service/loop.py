@@ -26,6 +26,7 @@ from batcher.clock import Now, from_micros, monotonic
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, DataDirError, Unavailable
 from batcher.failed import Asked, prepare_asked
+from batcher.namespaces import counted, flawed
 from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
@@ -83,6 +84,7 @@ class Service:
         self._config_trouble = ""
         self._batch_trouble = ""
         self._unfinished: Work | None = None
+        self._flawed: dict[str, dict[str, int]] = {}
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
         """Run until ``stop`` is set; then commit and deliver what was received, and return.
@@ -179,7 +181,20 @@ class Service:
         if commit.sums["dead_lettered"]:
             self._publisher.keep(set(self._batches.state["open_summaries"]["summary"]))
         _log_batch(commit, monotonic() - began)
+        self._log_flawed()
         return True
+
+    def _log_flawed(self) -> None:
+        """Say so when it changes how many namespaces are not believed: each is somebody's whose Events go nowhere."""
+        before, self._flawed = self._flawed, flawed(self._namespaces)
+        if self._flawed != before:
+            log.warning("namespaces that are not believed; see: batcher mapping list --flawed", flawed=self._flawed)
+
+    @property
+    def _namespaces(self) -> dict[str, dict[str, int]]:
+        """How many namespaces each cluster has, by flaw; none where locators are not trusted."""
+        trusted = "locator" in self._settings.mapping.trust
+        return counted(self._batches.state["claims"]) if trusted else {}
 
     async def _asked_for(self) -> Asked:
         """Return what the next batch tries again; nothing while what that needs cannot be read."""
@@ -296,11 +311,16 @@ class Service:
             archive_trouble=self._archive_trouble,
             config_trouble=self._config_trouble,
             publish_trouble=publishing.last_error if publishing.pending else "",
-            clusters=[self._cluster(name, watch) for name, watch in self._fleet.statuses.all.items()],
+            clusters=self._clusters(),
         )
 
-    def _cluster(self, name: str, watch: WatchStatus) -> ClusterStatus:
-        counted = self._batches.last.clusters.get(name, {})
+    def _clusters(self) -> list[ClusterStatus]:
+        namespaces = self._namespaces
+        watches = self._fleet.statuses.all.items()
+        return [self._cluster(name, watch, namespaces.get(name, {})) for name, watch in watches]
+
+    def _cluster(self, name: str, watch: WatchStatus, namespaces: dict[str, int]) -> ClusterStatus:
+        total = self._batches.last.clusters.get(name, {})
         return ClusterStatus(
             name=name,
             watch=watch.phase,
@@ -312,7 +332,8 @@ class Service:
             recovered=watch.recovered,
             insecure=self._specs.insecure(name),
             last_error=watch.last_error,
-            **{key: counted.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
+            namespaces=namespaces,
+            **{key: total.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
         )
 
     def health(self) -> Health:

@@ -1,71 +1,145 @@
 """Whose it is that happened before anybody knew: what is unmapped waits, and the first target adopts it.
 
-Only the first target after it, of the same namespace uid, and only if that namespace had no other target before:
-a namespace that changes hands never shows one tenant's text to the other. What lies between two targets is
-nobody's, for ever. Rows are never told again: their verdict stays ``unmapped``, their summary gets its workspace.
+Only the first target after it, of the same namespace uid, and only if no namespace of that name had another target
+before: one that changes hands never shows one tenant's text to the other, whether a Namespace says so or the
+configuration, and whatever uid it comes back with. What lies between two targets is nobody's, for ever. Rows are never
+told again: their verdict stays ``unmapped``, their summary gets its workspace.
 
 Nothing here decides which target a namespace has: that is :mod:`batcher.stages.locate`'s.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import CLAIMS, NOBODYS, SESSION, TARGET
+from batcher.schema import CLAIMS, NOBODYS, SERVED, SESSION, TARGET
 from batcher.stages.aggregate import summary_id
+from batcher.stages.expire import FOR_EVER
 from batcher.stages.locate import Rule, Trust, locate
 
 _NAMESPACE = ("cluster_uid", "namespace")
 _WAS = ("was_workspace", "was_namespace")
+_HAS = ("has_workspace", "has_namespace")
 _TO = ("to_workspace", "to_namespace")
+_LAST = ("last_workspace", "last_namespace")
+FRESH = timedelta(hours=1)
+"""Of a target that was used within so long the state is not told again."""
+_NOW = 2**63 - 1
+"""A position behind all others."""
 
 
-def judge(known: pl.LazyFrame, told: pl.LazyFrame, *, rules: Sequence[Rule], trust: Trust) -> pl.LazyFrame:
-    """Return ``known`` and ``told`` (:data:`batcher.schema.CLAIMS`) by position, with the target of each as ``to_*``
-    (null: none) and the target that the namespace had before it in ``was_*`` (empty: none).
+class Mapping(NamedTuple):
+    """By what a namespace finds its target, and for how long one that was deleted counts as such."""
 
-    In: ``told`` are those of the batch, all behind those of the state.
+    rules: Sequence[Rule]
+    trust: Trust
+    remembered: timedelta = FOR_EVER
+
+
+class Before(NamedTuple):
+    """What the state before the batch says of namespaces."""
+
+    claims: pl.LazyFrame
+    """:data:`batcher.schema.CLAIMS`."""
+    served: pl.LazyFrame
+    """:data:`batcher.schema.SERVED`."""
+
+
+def uses(targets: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the targets that rows of :func:`batcher.stages.locate.locate` had while no Namespace told of theirs.
+
+    In: also ``position, received_at, regarding_namespace``; out: :data:`batcher.schema.SERVED` and ``position``.
     """
-    claims = pl.concat([known, told]).sort("position")
-    asked = claims.select("position", "cluster", *_NAMESPACE, regarding_namespace="namespace")
-    targets = locate(asked, claims, rules=rules, trust=trust).select("position", *TARGET)
-    has = pl.col("workspace_right") != ""
-    to = {
-        f"to_{part}": pl.when(has).then(f"{name}_right")
-        for part, name in zip(("workspace", "namespace"), TARGET, strict=True)
+    used = ~pl.col("is_told") & (pl.col("workspace") != "") & (pl.col("regarding_namespace") != "")
+    return targets.filter(used).select(*_NAMESPACE, *TARGET, "position", seen_at="received_at").sort("position")
+
+
+def judge(
+    claims: pl.LazyFrame, used: pl.LazyFrame, before: Before, mapping: Mapping, *, lasts: timedelta = FOR_EVER
+) -> pl.LazyFrame:
+    """Return ``claims`` with the target of each as ``to_*`` (null: none) and ``has_*``, and the target that its
+    namespace had last before it in ``was_*``; for a Namespace's first word, if it was ``used`` not longer ago than that
+    ``lasts``.
+
+    In: claims of :func:`batcher.stages.contest.contest`, those of the state among them. What the state says that a
+    namespace had, and it has not by the rules of today, it had before as well.
+    """
+    asked = claims.select("position", "received_at", "cluster", *_NAMESPACE, regarding_namespace="namespace")
+    targets = locate(asked, claims, rules=mapping.rules, trust=mapping.trust).select(
+        *_NAMESPACE, "position", to_workspace="workspace", to_namespace="target_namespace"
+    )
+    left = pl.col("received_at") - pl.col("gone_at").shift(1).over(_NAMESPACE) > mapping.remembered
+    found = claims.join(targets, on=(*_NAMESPACE, "position"), how="left", maintain_order="left").with_columns(
+        life=left.fill_null(value=False).cum_sum().over(_NAMESPACE),
+        **{name: pl.when(pl.col("to_workspace") != "").then(name) for name in _TO},
+    )
+    lost = (pl.col("has_workspace") != "") & pl.any_horizontal(
+        pl.col(has).ne_missing(pl.col(to)) for has, to in zip(_HAS, _TO, strict=True)
+    )
+    had = {
+        was: pl.when(lost).then(has).when(pl.col("was_workspace") != "").then(was)
+        for was, has in zip(_WAS, _HAS, strict=True)
     }
     return (
-        claims.join(targets, on="position", how="left", maintain_order="left")
-        .with_columns(**to)
-        .with_columns(_had_before(name) for name in ("workspace", "namespace"))
-        .select(*CLAIMS, *to)
+        _with_first_use(found, used, before, lasts)
+        .with_columns(**had)
+        .with_columns(_had_before(was, to) for was, to in zip(_WAS, _TO, strict=True))
+        .with_columns(**{has: pl.col(to).fill_null("") for has, to in zip(_HAS, _TO, strict=True)})
+        .select(*CLAIMS, *_TO)
     )
 
 
-def _had_before(name: str) -> pl.Expr:
-    """The last target up to the claim before, of the same uid; the state's own row knows its own."""
-    group = (*_NAMESPACE, "uid")
-    own = pl.when(pl.col("was_workspace") != "").then(f"was_{name}")
-    had = pl.coalesce(f"to_{name}", own).forward_fill().shift(1).over(group)
-    return pl.coalesce(had, own, pl.lit("")).alias(f"was_{name}")
+def _with_first_use(claims: pl.LazyFrame, used: pl.LazyFrame, before: Before, lasts: timedelta) -> pl.LazyFrame:
+    """Put into ``was_*`` of a Namespace's first word what its name was used for before it."""
+    known = before.claims.select(*_NAMESPACE, "position", is_known=pl.lit(value=True))
+    served = before.served.select(*SERVED, position=pl.lit(0, pl.Int64))
+    last = pl.concat([served, used.select(*SERVED, "position")]).rename(dict(zip(TARGET, _LAST, strict=True)))
+    first = pl.col("life").ne_missing(pl.col("life").shift(1).over(_NAMESPACE)) & pl.col("is_known").is_null()
+    recent = pl.col("received_at") - pl.col("seen_at") <= lasts
+    return (
+        claims.join(known, on=(*_NAMESPACE, "position"), how="left", maintain_order="left")
+        .sort("position", "namespace")
+        .join_asof(last.sort("position"), on="position", by=_NAMESPACE, check_sortedness=False)
+        .with_columns(
+            pl.when(first & recent).then(name).otherwise(was).alias(was) for was, name in zip(_WAS, _LAST, strict=True)
+        )
+        .drop("is_known", "seen_at", *_LAST)
+    )
 
 
-def claims_now(judged: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the newest of ``judged`` of each namespace that ``told`` speaks of, :data:`batcher.schema.CLAIMS`."""
+def _had_before(was: str, to: str) -> pl.Expr:
+    """The last target up to the claim before; what is known of before the first is its own."""
+    life = (*_NAMESPACE, "life")
+    had = pl.coalesce(to, was).forward_fill().shift(1).over(life)
+    return pl.coalesce(had, was, pl.lit("")).alias(was)
+
+
+def claims_now(judged: pl.LazyFrame, now: datetime, *, remembered: timedelta) -> pl.LazyFrame:
+    """Return the newest of ``judged`` of each namespace, :data:`batcher.schema.CLAIMS`, without those that were deleted
+    longer ago than is ``remembered``.
+    """
     newest = judged.sort("position").group_by(_NAMESPACE, maintain_order=True).last()
-    return newest.join(told, on=_NAMESPACE, how="semi").select(*CLAIMS)
+    forgotten = pl.lit(now) - pl.col("gone_at") > remembered
+    return newest.filter(~forgotten.fill_null(value=False)).select(*CLAIMS)
 
 
-def name_namespaces(rows: pl.LazyFrame, judged: pl.LazyFrame) -> pl.LazyFrame:
-    """Add ``namespace_uid`` as of each row's position; before the first claim of a namespace it is that one's."""
-    said = judged.select(*_NAMESPACE, "position", said_uid="uid").sort("position")
+def name_namespaces(rows: pl.LazyFrame, judged: pl.LazyFrame, *, remembered: timedelta = FOR_EVER) -> pl.LazyFrame:
+    """Add ``namespace_uid`` as of each row's position; before the first claim of a namespace it is that one's.
+
+    In: ``position, received_at, cluster_uid, namespace``.
+    """
+    said = judged.select(*_NAMESPACE, "position", said_uid="uid", left_at="gone_at").sort("position")
     before = rows.sort("position").join_asof(said, on="position", by=_NAMESPACE, check_sortedness=False)
     after = before.join_asof(
         said, on="position", by=_NAMESPACE, strategy="forward", suffix="_next", check_sortedness=False
     )
-    namespace_uid = pl.coalesce("said_uid", "said_uid_next", pl.lit(""))
-    return after.with_columns(namespace_uid=namespace_uid).drop("said_uid", "said_uid_next")
+    forgotten = pl.col("received_at") - pl.col("left_at") > remembered
+    said_last = pl.when(~forgotten.fill_null(value=False)).then("said_uid")
+    return after.with_columns(namespace_uid=pl.coalesce(said_last, "said_uid_next", pl.lit(""))).drop(
+        "said_uid", "said_uid_next", "left_at", "left_at_next"
+    )
 
 
 def adopt_rows(rows: pl.LazyFrame, judged: pl.LazyFrame, *, hold: timedelta) -> pl.LazyFrame:
@@ -102,7 +176,7 @@ def _decided(found: pl.LazyFrame, waits: pl.Expr, since: pl.Expr, uid: str, hold
 
 
 def moves(
-    summaries: pl.LazyFrame, judged: pl.LazyFrame, *, rules: Sequence[Rule], trust: Trust, hold: timedelta
+    summaries: pl.LazyFrame, judged: pl.LazyFrame, before: Before, mapping: Mapping, *, now: datetime, hold: timedelta
 ) -> pl.LazyFrame:
     """Return what open summaries are from now on: ``was`` (their name so far), ``summary``, the columns of the target,
     ``unmapped_uid`` and ``adopted_by``; only of those that change.
@@ -113,17 +187,20 @@ def moves(
         summaries.filter(
             (pl.col("workspace") == "") & (pl.col("unmapped_uid") != NOBODYS) & (pl.col("namespace") != "")
         )
-        .select(*SESSION, "position", "last_at", "cluster", was="summary", regarding_namespace="namespace")
+        .select(
+            *SESSION, "position", "last_at", "cluster",
+            was="summary", regarding_namespace="namespace", received_at="last_at",
+        )
         .sort("position")
-    )
-    named = name_namespaces(waiting, judged).with_columns(
+    )  # fmt: skip
+    named = name_namespaces(waiting, judged, remembered=mapping.remembered).with_columns(
         unmapped_uid=pl.when(pl.col("unmapped_uid") == "").then("namespace_uid").otherwise("unmapped_uid")
     )
     later = _targets(judged).rename({"uid": "unmapped_uid"})
     found = named.sort("position").join_asof(
         later, on="position", by=(*_NAMESPACE, "unmapped_uid"), strategy="forward", check_sortedness=False
     )
-    ruled = _ruled(waiting, judged, rules=rules, trust=trust)
+    ruled = _ruled(waiting, judged, before, mapping, now)
     both = found.join(ruled, on="was", how="left", suffix="_ruled").with_columns(
         pl.coalesce(f"{name}_ruled", name).alias(name) for name in (*_TO, *_WAS, "told_by", "told_at")
     )
@@ -139,22 +216,39 @@ def moves(
     return moved.join(taken, on="summary", how="anti").unique("summary", keep="none", maintain_order=True)
 
 
-def _ruled(waiting: pl.LazyFrame, judged: pl.LazyFrame, *, rules: Sequence[Rule], trust: Trust) -> pl.LazyFrame:
-    """The targets that what waits would have had at its own place, by the rules of today."""
-    claimed = judged.select(*CLAIMS).sort("position")
-    located = locate(waiting.drop(TARGET), claimed, rules=rules, trust=trust).filter(pl.col("workspace") != "")
-    before = claimed.select(*_NAMESPACE, "position", *_WAS)
+def _ruled(
+    waiting: pl.LazyFrame, judged: pl.LazyFrame, before: Before, mapping: Mapping, now: datetime
+) -> pl.LazyFrame:
+    """The targets that namespaces have by the rules of today, before anything is told in this batch.
+
+    Only where what waits is of the Namespace that is there, and its summary would go on: rules that are the same as in
+    the batch before give nothing that was not given then.
+    """
+    asked = waiting.drop(TARGET).with_columns(position=pl.lit(_NOW), received_at=pl.lit(now))
+    located = locate(
+        asked, before.claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered
+    ).filter(pl.col("workspace") != "")
+    remembered = pl.lit(now) - pl.col("gone_at") <= mapping.remembered
+    there = (
+        judged.join(before.claims.select(*_NAMESPACE, "position"), on=(*_NAMESPACE, "position"), how="semi")
+        .filter(remembered.fill_null(value=True))
+        .select(*_NAMESPACE, "uid", *_WAS)
+    )
+    last = before.served.select(*_NAMESPACE, **dict(zip(_LAST, TARGET, strict=True)))
+    places = waiting.select("was", told_by="position", told_at="last_at")
     return (
-        located.sort("position")
-        .join_asof(before, on="position", by=_NAMESPACE, check_sortedness=False)
+        located.join(there, on=_NAMESPACE, how="left")
+        .filter(pl.col("uid").fill_null("") == pl.col("unmapped_uid"))
+        .join(last, on=_NAMESPACE, how="left")
+        .join(places, on="was")
         .select(
             "was",
+            "told_by",
+            "told_at",
             to_workspace="workspace",
             to_namespace="target_namespace",
-            was_workspace=pl.col("was_workspace").fill_null(""),
-            was_namespace=pl.col("was_namespace").fill_null(""),
-            told_by="position",
-            told_at="last_at",
+            was_workspace=pl.coalesce("was_workspace", "last_workspace", pl.lit("")),
+            was_namespace=pl.coalesce("was_namespace", "last_namespace", pl.lit("")),
         )
     )
 
@@ -171,3 +265,15 @@ def move(frame: pl.LazyFrame, moved: pl.LazyFrame) -> pl.LazyFrame:
         )
         .drop(f"{name}_to" for name in names)
     )
+
+
+def served_now(used: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
+    """Return what of ``used`` (:func:`uses`) the state has to hold, :data:`batcher.schema.SERVED`.
+
+    Of what it has (``known``) nothing, as long as that is :data:`FRESH`.
+    """
+    newest = used.sort("position").group_by(_NAMESPACE, maintain_order=True).last()
+    old = known.select(*_NAMESPACE, **{f"old_{name}": pl.col(name) for name in (*TARGET, "seen_at")})
+    same = pl.all_horizontal(pl.col(name) == pl.col(f"old_{name}") for name in TARGET)
+    fresh = pl.col("seen_at") - pl.col("old_seen_at") <= FRESH
+    return newest.join(old, on=_NAMESPACE, how="left").filter(~(same & fresh).fill_null(value=False)).select(*SERVED)

@@ -6,12 +6,14 @@ row is ``unmapped``: archived, and never written anywhere.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 import polars as pl
 
 from batcher.schema import TARGET
+from batcher.stages.expire import FOR_EVER
 from batcher.telemetry import Verdict
 
 _CLAIM = ("claimed", "claimed_namespace", "flaw")
@@ -43,60 +45,102 @@ class Trust(NamedTuple):
 
 BELIEVES_RULES = Trust()
 
+LOCATOR, FLAW = -1, -2
+"""What decides beside the rules, which are named by their place."""
+
+
+class Case(NamedTuple):
+    """One of those that are asked in turn: a rule, or the namespace's own word; the first that holds decides."""
+
+    decided_by: int
+    """The place of a rule, or :data:`LOCATOR`, or :data:`FLAW`, which leaves it to nobody."""
+    holds: pl.Expr
+    workspace: pl.Expr
+    target_namespace: pl.Expr
+
 
 def locate(
-    rows: pl.LazyFrame, claims: pl.LazyFrame, *, rules: Sequence[Rule], trust: Trust = BELIEVES_RULES
+    rows: pl.LazyFrame,
+    claims: pl.LazyFrame,
+    *,
+    rules: Sequence[Rule],
+    trust: Trust = BELIEVES_RULES,
+    remembered: timedelta = FOR_EVER,
 ) -> pl.LazyFrame:
-    """Add ``workspace, target_namespace`` (empty when unmapped) and ``verdict``.
+    """Add ``workspace, target_namespace`` (empty when unmapped), ``verdict``, and ``is_told``: whether a Namespace was.
 
-    In: ``position, cluster_uid, cluster, namespace, regarding_namespace``; ``claims``, those of the state and of the
-    batch, :data:`batcher.schema.CLAIMS`. What a Namespace claimed last before a row's position goes before the first
-    rule that matches.
+    In: ``position, received_at, cluster_uid, cluster, namespace, regarding_namespace``; ``claims``, those of the state
+    and of the batch, :data:`batcher.schema.CLAIMS`. What a Namespace claimed last before a row's position goes before
+    the first rule that matches, also after it was deleted, for as long as that is ``remembered``.
     """
-    rows = _claimed(rows, claims).with_columns(cluster_scoped=pl.col("regarding_namespace") == "")
-    claimed = _believed(trust)
-    names = [(_matches(rule), pl.lit(rule.workspace)) for rule in rules]
-    namespaces = [(_matches(rule), _target_namespace(rule)) for rule in rules]
-    first = trust.rules_first
-    workspace = _first([*names[:first], *claimed("claimed"), *names[first:]])
-    target = _first([*namespaces[:first], *claimed("claimed_namespace"), *namespaces[first:]])
-    is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
+    rows = with_claims(rows, claims, remembered=remembered)
     places = (
-        rows.select(_PLACE)
-        .unique()
-        .with_columns(workspace=workspace, target_namespace=target)
-        .with_columns(pl.when(is_allowed).then(name).otherwise(pl.lit("")).alias(name) for name in TARGET)
+        decide(rows.select(_PLACE).unique(), rules, trust)
+        .with_columns(pl.when("is_allowed").then(name).otherwise(pl.lit("")).alias(name) for name in TARGET)
+        .drop("decided_by", "is_allowed")
     )
     mapped = pl.when(pl.col("workspace") != "").then(pl.lit(Verdict.KEPT.value))
     return (
         rows.join(places, on=_PLACE, how="left", nulls_equal=True)
-        .with_columns(verdict=mapped.otherwise(pl.lit(Verdict.UNMAPPED.value)))
+        .with_columns(verdict=mapped.otherwise(pl.lit(Verdict.UNMAPPED.value)), is_told=pl.col("flaw").is_not_null())
         .drop("cluster_scoped", *_CLAIM)
     )
 
 
-def _claimed(rows: pl.LazyFrame, claims: pl.LazyFrame) -> pl.LazyFrame:
-    """Add ``claimed, claimed_namespace, flaw`` as of each row's position; null where no Namespace was told of."""
+def decide(rows: pl.LazyFrame, rules: Sequence[Rule], trust: Trust) -> pl.LazyFrame:
+    """Add to rows of :func:`with_claims` who decides (``decided_by`` of its :class:`Case`; null: nobody), the target
+    that follows, and whether its workspace ``is_allowed``.
+    """
+    asked = cases(rules, trust)
+    is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
+    return rows.with_columns(
+        decided_by=_first([(case.holds, pl.lit(case.decided_by)) for case in asked], pl.lit(None, pl.Int64)),
+        workspace=_first([(case.holds, case.workspace) for case in asked], pl.lit("")),
+        target_namespace=_first([(case.holds, case.target_namespace) for case in asked], pl.lit("")),
+    ).with_columns(is_allowed=is_allowed)
+
+
+def with_claims(rows: pl.LazyFrame, claims: pl.LazyFrame, *, remembered: timedelta = FOR_EVER) -> pl.LazyFrame:
+    """Add what :func:`cases` ask: ``cluster_scoped``, and ``claimed, claimed_namespace, flaw`` as of each row's
+    position; null where no Namespace was told of, or one that was deleted longer ago than is ``remembered``.
+    """
     said = claims.select(
-        "cluster_uid", "namespace", "position", "flaw", claimed="workspace", claimed_namespace="target_namespace"
+        "cluster_uid",
+        "namespace",
+        "position",
+        "flaw",
+        claimed="workspace",
+        claimed_namespace="target_namespace",
+        left_at="gone_at",
     )
-    return rows.sort("position").join_asof(
+    found = rows.sort("position").join_asof(
         said.sort("position"), on="position", by=("cluster_uid", "namespace"), check_sortedness=False
     )
+    forgotten = pl.col("received_at") - pl.col("left_at") > remembered
+    return found.with_columns(
+        *(pl.when(forgotten).then(None).otherwise(name).alias(name) for name in _CLAIM),
+        cluster_scoped=pl.col("regarding_namespace") == "",
+    ).drop("left_at")
 
 
-def _believed(trust: Trust) -> Callable[[str], list[tuple[pl.Expr, pl.Expr]]]:
-    """Cases for a column of the claim: a flaw ends the search, so that a doubtful namespace falls to nobody."""
+def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
+    """Return who is asked about rows of :func:`with_claims`, in turn: a flaw ends the search, so that a doubtful
+    namespace falls to nobody.
+    """
     ours = ~pl.col("cluster_scoped") & trust.locators
-    return lambda name: [
-        (ours & (pl.col("flaw") != ""), pl.lit("")),
-        (ours & (pl.col("claimed") != ""), pl.col(name)),
+    claimed = [
+        Case(FLAW, ours & (pl.col("flaw") != ""), pl.lit(""), pl.lit("")),
+        Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace")),
     ]
+    ruled = [
+        Case(place, _matches(rule), pl.lit(rule.workspace), _target_namespace(rule)) for place, rule in enumerate(rules)
+    ]
+    return [*ruled[: trust.rules_first], *claimed, *ruled[trust.rules_first :]]
 
 
-def _first(cases: list[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
-    """The value of the first case whose condition holds, else empty."""
-    return pl.coalesce(*(pl.when(condition).then(value) for condition, value in cases), pl.lit(""))
+def _first(answers: list[tuple[pl.Expr, pl.Expr]], otherwise: pl.Expr) -> pl.Expr:
+    """The value of the first case whose condition holds."""
+    return pl.coalesce(*(pl.when(condition).then(value) for condition, value in answers), otherwise)
 
 
 def _matches(rule: Rule) -> pl.Expr:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from batcher.batch.quarantine import kept_paths
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
+from batcher.stages.locate import Rule
 from batcher.staging import StagedFile
 from batcher.verify import verify
 from tests.batch.test_process import Dying
@@ -431,6 +433,23 @@ def test_an_archive_of_the_format_before_is_gone_on_with(tmp_path: Path) -> None
         assert h.batches.state["open_summaries"]["first_seen"].to_list() == [START_AT] * 3
         deliver(h, archive)
         assert failed(h, archive) == []
+
+
+def test_what_a_namespace_was_used_for_is_known_after_the_loss_so_that_another_tenant_gets_nothing_of_between(
+    tmp_path: Path,
+) -> None:
+    configured = [replace(RULES, mapping=(Rule("*", "web", workspace),), hold=timedelta(hours=1))
+                  for workspace in ("root:shop", "", "root:other")]  # fmt: skip
+    for rules, minute in zip(configured[:2], (0, 1), strict=True):
+        with history(tmp_path / "lost", rules=rules) as h:
+            h.batch(watched(event("a", minute + 1, count=minute + 1)), minute=minute)
+            deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=2)
+    with history(new, rules=configured[2]) as h:
+        h.batch(watched(event("a", 3, count=3)), minute=3)
+        found = h.batches.state["open_summaries"].sort("began_at").select("workspace", "occurrences").rows()
+    assert found == [("root:shop", 1), ("", 1), ("root:other", 1)]
 
 
 def test_an_archive_without_rows_has_nothing_to_go_on_with(tmp_path: Path) -> None:

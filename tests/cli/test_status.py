@@ -64,6 +64,14 @@ def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data
     assert "\x1b" not in out
 
 
+def test_namespaces_that_are_not_believed_have_a_line(data_dir: Path) -> None:
+    found = status(clock.now())
+    flawed = structs.replace(found.clusters[0], namespaces={"none": 3, "duplicate": 1})
+    write_status(data_dir, structs.replace(found, clusters=[flawed]))
+    line = "mapping    flawed namespaces in us-west1: 1 duplicate; see: batcher mapping list --flawed"
+    assert line in show(data_dir)[1].splitlines()
+
+
 def test_a_service_that_is_gone_is_said_so_and_the_exit_code_too(data_dir: Path) -> None:
     write_status(data_dir, status(clock.now() - timedelta(hours=2)))
     code, out = show(data_dir)

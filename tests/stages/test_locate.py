@@ -1,8 +1,11 @@
+from datetime import timedelta
+
 import polars as pl
 import pytest
 
 from batcher.schema import CLAIMS, empty
 from batcher.stages.locate import Rule, Trust, locate
+from tests.stages.rows import at
 
 RULES = (
     Rule("edge-*", "shop-*", "root:org:shop"),
@@ -16,6 +19,7 @@ RULES = (
 def located(cluster: str, namespace: str, regarding: str | None = None) -> tuple[str, str, str]:
     row = {
         "position": 5,
+        "received_at": at(5),
         "cluster_uid": "uid",
         "cluster": cluster,
         "namespace": namespace,
@@ -60,6 +64,7 @@ def _row(position: int, namespace: str, regarding: str | None = None) -> dict[st
     where = namespace if regarding is None else regarding
     return {
         "position": position,
+        "received_at": at(position),
         "cluster_uid": "uid",
         "cluster": "a",
         "namespace": namespace,
@@ -103,6 +108,13 @@ def test_a_claim_never_reaches_a_workspace_that_is_not_allowed() -> None:
     trust = Trust(locators=True, allowed=("^root:a$", "^root:platform$"))
     claims = [_claim(10, "n", "root:a"), _claim(10, "forged", "root:ab")]
     assert told([_row(20, "n"), _row(21, "forged")], claims, trust) == [("root:a", "shop"), ("", "")]
+
+
+def test_a_namespace_that_was_deleted_counts_for_as_long_as_it_is_remembered() -> None:
+    claims = pl.LazyFrame([_claim(10, "n", "root:a") | {"gone_at": at(10)}], schema=CLAIMS)
+    rows = pl.LazyFrame([_row(15, "n"), _row(16, "n")])
+    found = locate(rows, claims, rules=(), trust=LOCATORS, remembered=timedelta(minutes=5)).sort("position")
+    assert found.collect()["workspace"].to_list() == ["root:a", ""]
 
 
 def test_no_claim_of_a_namespace_takes_an_object_without_one() -> None:

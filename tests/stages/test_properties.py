@@ -157,6 +157,7 @@ def test_locate_takes_the_first_rule_that_matches_and_a_cluster_s_own_objects_on
 ) -> None:
     row = {
         "position": 1,
+        "received_at": at(1),
         "cluster_uid": "u",
         "cluster": cluster,
         "namespace": namespace,
@@ -173,7 +174,8 @@ def test_locate_takes_the_first_rule_that_matches_and_a_cluster_s_own_objects_on
 
 def test_a_glob_of_many_stars_is_no_work() -> None:
     """A backtracking engine would need longer than the world is old."""
-    row = {"position": 1, "cluster_uid": "u", "cluster": "a" * 5000, "namespace": "n", "regarding_namespace": "n"}
+    where = {"cluster_uid": "u", "cluster": "a" * 5000, "namespace": "n", "regarding_namespace": "n"}
+    row = {"position": 1, "received_at": at(1), **where}
     found = locate(pl.LazyFrame([row]), empty(CLAIMS).lazy(), rules=[Rule("*a" * 30 + "b", "*", "root:a")]).collect()
     assert found["verdict"].to_list() == ["unmapped"]
 
