@@ -66,6 +66,7 @@ def result(
         ),
         "claims": told_again_stays("claims", frames["claims"], frames["gone"]),
         "nodes": told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
+        "definitions": Change(frames["definitions"], frames["definitions"].clear().select(STATE_KEYS["definitions"])),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }

@@ -20,6 +20,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "clocks": ("cluster_key",),
     "claims": ("cluster_uid", "namespace"),
     "nodes": ("cluster_uid", "name"),
+    "definitions": ("name",),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -31,6 +32,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "clocks": schema.CLOCKS,
     "claims": schema.CLAIMS,
     "nodes": schema.NODES,
+    "definitions": schema.DEFINITIONS,
 }
 
 State = dict[str, pl.DataFrame]
