@@ -23,6 +23,7 @@ from batcher.sandbox.resources import EVENTS
 from batcher.service import Service, serve
 from batcher.service.opening import opened
 from batcher.service.wiring import rules_of
+from batcher.status import read_status, samples
 from batcher.verify import verify
 from tests.service.world import World, batcher, finish, script, until, world
 from tests.settings.files import Mounted
@@ -75,9 +76,17 @@ async def test_a_config_map_that_is_swapped_is_noticed_and_a_bad_one_leaves_the_
             w.happen(script(100)[50:])
             await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
             assert w.totals()["archive_only"] == w.totals()["revisions"]
+            await until(lambda: refused(w) == 1)
             mounted.swap({"batcher.yaml": text(w)})
             await until(lambda: len(said(logs, "configuration reloaded")) == 2)
+            await until(lambda: refused(w) == 0)
         assert len(said(logs, "configuration refused; the one before stays")) == 1
+
+
+def refused(w: World) -> float:
+    """The metric, as of the status that the service left last."""
+    status = read_status(w.directory.root)
+    return next(sample.value for sample in samples(status) if sample.name == "batcher_config_refused")
 
 
 async def test_what_is_refused_for_a_file_that_comes_later_is_tried_again_without_another_word(tmp_path: Path) -> None:
