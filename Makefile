@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export KILLS SOAK_SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types imports check kcp soak bench bench-quick requirements clean
+.PHONY: help setup demo test lint format types imports check kcp soak bench bench-quick schema requirements clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -77,6 +77,9 @@ bench: $(READY) ## Measure (median of five; ARGS="watching idle" for some, ARGS=
 
 bench-quick: $(READY) ## Measure roughly, in a minute
 	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+schema: $(READY) ## Write deploy/config.schema.json as the settings have it
+	@$(BIN)/batcher config schema > deploy/config.schema.json
 
 requirements: $(READY) ## Pin requirements/ again for pyproject.toml (ARGS="--upgrade")
 	for name in runtime dev; do \

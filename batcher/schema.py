@@ -286,6 +286,12 @@ NODES: Columns = {
 }
 """State: the nodes that a cluster's Events told of, and when last: names that no tenant is to read."""
 
+DEFINITIONS: Columns = {
+    "name": pl.String,
+    "value": pl.String,
+}
+"""State: the settings that decide which rows are one summary, by their paths, as of the last batch."""
+
 GAPS: Columns = {
     "batch": pl.Int64,
     "cluster_uid": pl.String,

@@ -49,11 +49,16 @@ def stage(root: Path, table: str, frame: pl.DataFrame, *, batch: int, owner: str
     dated = frame.with_columns(date=pl.col(DATED_BY[table]).dt.strftime("%Y-%m-%d"))
     for date in dated["date"].unique().sort():
         rows = dated.filter(pl.col("date") == date).drop("date")
-        buffer = io.BytesIO()
-        rows.write_parquet(buffer, compression="zstd", compression_level=3)
-        data = buffer.getvalue()
+        data = encoded(rows)
         name = f"date={date}/{owner}-{batch:012d}.parquet"
         path = root / table / name
         disk.make_directory(path.parent)
         disk.write_file(path, data)
         yield StagedFile(table, batch, date, name, len(rows), len(data), disk.digest(data))
+
+
+def encoded(rows: pl.DataFrame) -> bytes:
+    """Return ``rows`` as the bytes of a file."""
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd", compression_level=3)
+    return buffer.getvalue()

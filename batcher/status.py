@@ -66,6 +66,9 @@ class Status(msgspec.Struct, frozen=True):
     config_trouble: str
     """Why the newest configuration is not the one in use."""
     clusters: list[ClusterStatus]
+    quarantine_bytes: int = 0
+    quarantine_trouble: str = ""
+    """Which clusters are not read because what they sent could not be counted, and is too much."""
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
 
@@ -124,6 +127,8 @@ def samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_identities_seen", status.identities)
     yield Sample("batcher_spool_bytes", status.spool_bytes)
     yield Sample("batcher_spool_blocked", bool(status.spool_trouble))
+    yield Sample("batcher_quarantine_bytes", status.quarantine_bytes)
+    yield Sample("batcher_quarantine_full", bool(status.quarantine_trouble))
     yield Sample("batcher_config_refused", bool(status.config_trouble))
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
     for cluster in status.clusters:

@@ -86,8 +86,10 @@ METRICS = {
     "batcher_identities_seen": Metric("gauge", "Counting identities kept in the state."),
     "batcher_spool_bytes": Metric("gauge", "Bytes of the spool."),
     "batcher_spool_blocked": Metric("gauge", "1 while the disk takes nothing and sockets stay unread."),
+    "batcher_quarantine_bytes": Metric("gauge", "Bytes of what could not be counted, and is kept."),
+    "batcher_quarantine_full": Metric("gauge", "1 while clusters are not read because of what they sent."),
     "batcher_archive_away": Metric("gauge", "1 while the archive cannot be written."),
-    "batcher_config_refused": Metric("gauge", "1 while the newest configuration is wrong, and not in use."),
+    "batcher_config_refused": Metric("gauge", "1 while the newest configuration, or some of it, is not in use."),
     "batcher_namespaces": Metric(
         "gauge", "Namespaces heard of, by what is wrong with their word.", ("cluster", "flaw")
     ),

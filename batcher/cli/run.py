@@ -19,8 +19,14 @@ def run(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Go on with the archive of a data directory that is lost.")
     ] = False,
+    feature_gates: Annotated[
+        str | None, typer.Option(help="Name=true,Other=false; see: batcher config explain featureGates")
+    ] = None,
 ) -> None:
-    """Watch, summarise, publish, until SIGTERM or Ctrl-C; then commit what was received, and end."""
+    """Watch, summarise, publish, until SIGTERM or Ctrl-C; then commit what was received, and end.
+
+    The configuration is read again when it changes, and at SIGHUP.
+    """
     from batcher import clock, logs, settings
     from batcher.service import serve
 
@@ -28,14 +34,14 @@ def run(
         message = "run: give --config FILE (an example: deploy/examples/one-cluster.yaml)"
         raise UsageError(message)
     flags = {"dataDir": str(data_dir) if data_dir else None, "archive.path": archive}
-    load = functools.partial(settings.load, config, os.environ, flags)
+    load = functools.partial(settings.load, config, os.environ, flags, gates=feature_gates)
     log = load().log
     logs.configure(log.format, log.level)
 
     async def until_told() -> None:
-        stop = asyncio.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
-        await serve(load, config, stop=stop, now=clock.now, take_over=take_over)
+        stop, asked = asyncio.Event(), asyncio.Event()
+        for name, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, asked)):
+            asyncio.get_running_loop().add_signal_handler(name, event.set)
+        await serve(load, config, stop=stop, now=clock.now, take_over=take_over, asked=asked)
 
     asyncio.run(until_told())

@@ -23,7 +23,9 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     print(f"service    {state}")
     print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
-    troubles = {name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "archive", "publish")}
+    troubles = {
+        name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
+    }
     for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
         if trouble:
             print(f"{name:<10} {safe(trouble)}")

@@ -38,6 +38,7 @@ from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_cloc
 from batcher.stages.locate import locate
 from batcher.stages.measure import measure
 from batcher.stages.recall import KNOWN, heard_now, recall
+from batcher.stages.redefine import end_all, redefined
 from batcher.stages.renew import revive, write_again
 from batcher.stages.route import route, told_elsewhere, told_mapped
 from batcher.stages.settle import settle
@@ -80,23 +81,26 @@ def run(
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
     clocks_now = as_of(last_clocks(pl.concat([known_clocks, clocks])), now)
-    lines, counted = listen(measure(decoded.lines.lazy()), clocks), seen
-    if len(again.retried.lines):
-        older = heard_now(measure(again.retried.lines.lazy()), known_clocks)
-        lines, counted = pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
+    lines, counted = _lines(listen(measure(decoded.lines.lazy()), clocks), seen, known_clocks, again)
     rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
+    defined = redefined(state["definitions"], rules.definitions)
     said = _said(state, decoded)
     targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
-    mapped = _mapped(state, said.claims, uses(targets), now, rules)
+    mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
     located = _collect(_routed(targets, mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
     happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
     parts = _collect(sessions(measured(happened), mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
-        parts, mapped.slots.select(*schema.OPEN_SLOTS), now=now, window=rules.window, longest=rules.longest
+        parts,
+        mapped.slots.select(*schema.OPEN_SLOTS),
+        now=now,
+        window=rules.window,
+        longest=rules.longest,
+        all_over=defined.ends,
     )
-    renewed = _renewed(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes.lazy(), again, batch, now)
+    renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
     summaries = carry_summaries(parts, renewed.summaries, renewed.touched, batch=batch, now=now, bounds=rules.bounds)
     frames = {
         "rows": rows.group_by("is_new").len(),
@@ -115,6 +119,7 @@ def run(
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
         "revived": renewed.revived.select("summary").sort("summary"),
+        "definitions": defined.changed.lazy(),
     }
     done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
     readable = again.retried.places.join(done.pop("retried"), on="place")
@@ -122,19 +127,30 @@ def run(
     return result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
 
 
+def _lines(
+    lines: pl.LazyFrame, seen: pl.LazyFrame, clocks: pl.LazyFrame, again: Again
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """The lines to be counted, those of ``again`` first, and what was counted before them."""
+    if again.retried.lines.is_empty():
+        return lines, seen
+    older = heard_now(measure(again.retried.lines.lazy()), clocks)
+    return pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
+
+
 class _Renewed(NamedTuple):
     summaries: pl.LazyFrame
     touched: pl.LazyFrame
-    """``summary`` of those that an outcome or a request is about."""
+    """``summary`` of those that an outcome or a request is about, or that end because of a new definition."""
     revived: pl.LazyFrame
 
 
-def _renewed(summaries: pl.LazyFrame, outcomes: pl.LazyFrame, again: Again, batch: int, now: datetime) -> _Renewed:
+def _renewed(mapped: "_Mapped", outcomes: pl.LazyFrame, again: Again, batch: int, now: datetime) -> _Renewed:
     """The open summaries after their outcomes and what is asked for, those that were dead letters among them."""
-    settled = settle(summaries, outcomes)
+    settled = settle(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes)
     revived = revive(again.letters.lazy(), settled, batch=batch, now=now)
     named = settled.filter(pl.col("workspace").is_in(list(again.workspaces)))
-    touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived)])
+    cut = mapped.summaries.filter("is_cut")
+    touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived, cut)])
     return _Renewed(pl.concat([write_again(settled, again.workspaces), revived]), touched, revived)
 
 
@@ -160,7 +176,7 @@ def _located(rows: pl.LazyFrame, claims: pl.LazyFrame, rules: Rules) -> pl.LazyF
 
 
 def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    routed = route(targets, rules.routes, critical=rules.critical)
+    routed = route(targets, rules.routes, critical=rules.critical, minimum=rules.minimum)
     return name_namespaces(routed, judged, remembered=rules.namespaces.remembered)
 
 
@@ -192,10 +208,11 @@ class _Mapped(NamedTuple):
         }  # fmt: skip
 
 
-def _mapped(state: State, claims: pl.LazyFrame, used: pl.LazyFrame, now: datetime, rules: Rules) -> _Mapped:
-    known, served, summaries, slots = (
-        state[name].lazy() for name in ("claims", "served", "open_summaries", "open_slots")
-    )
+def _mapped(
+    state: State, claims: pl.LazyFrame, used: pl.LazyFrame, now: datetime, rules: Rules, *, ends: bool
+) -> _Mapped:
+    known, served, slots = (state[name].lazy() for name in ("claims", "served", "open_slots"))
+    summaries = end_all(state["open_summaries"].lazy(), redefined=ends)
     mapping, before = rules.namespaces, Before(known, served)
     judged = _collect(judge(claims, used, before, mapping, lasts=rules.used_for))
     moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold))

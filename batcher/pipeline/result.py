@@ -68,6 +68,7 @@ def result(
         "listings": Change(frames["listings"], frames["listings_gone"]),
         "served": told_again_stays("served", frames["served"], frames["served_gone"]),
         "nodes": told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
+        "definitions": Change(frames["definitions"], frames["definitions"].clear().select(STATE_KEYS["definitions"])),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from batcher.stages.adopt import Mapping
 from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
+from batcher.stages.grade import NORMAL
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
 from batcher.stages.render import Look
 from batcher.stages.route import Route
@@ -33,6 +34,17 @@ class Rules:
     routes: tuple[Route, ...] = ()
     critical: tuple[str, ...] = ()
     """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
+    minimum: str = NORMAL
+    """What is less severe (:data:`batcher.stages.grade.GRADES`) is told to nobody."""
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What decides which rows are one summary: when one of these changes, all that is open ends."""
+        return {
+            "aggregation.window": str(self.window),
+            "aggregation.maxDuration": str(self.longest),
+            "transform.regarding": "owner" if self.owner else "object",
+        }
 
     @property
     def namespaces(self) -> Mapping:

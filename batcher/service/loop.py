@@ -20,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from batcher import disk
 from batcher.archive import Deliverer
 from batcher.batch import Batches, Commit, DataDirectory, Work, requests
+from batcher.batch.full import look
 from batcher.batch.quarantine import LINES_A_BATCH
 from batcher.batch.requests import Kind
 from batcher.clock import Now, from_micros, monotonic
@@ -27,12 +28,14 @@ from batcher.decode import revisions
 from batcher.errors import ArchiveError, DataDirError, Unavailable
 from batcher.failed import Asked, prepare_asked
 from batcher.namespaces import counted, flawed
+from batcher.pipeline import State
 from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
+from batcher.service.holding import Holding
 from batcher.service.offering import offers, record
 from batcher.service.wiring import Specs, rules_of
-from batcher.settings import Settings, refuse_fixed
+from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
 from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
@@ -49,6 +52,7 @@ class Edges(NamedTuple):
     """What of a service talks to others: source clusters, kcp, the archive."""
 
     specs: Specs
+    holding: Holding
     fleet: Fleet
     publisher: Publisher
     destination: Destination
@@ -75,16 +79,18 @@ class Service:
         self._writer = writer
         self._spool = spool
         self._now = now
-        self._specs, self._fleet, self._publisher, self._destination, self._deliverer = edges
+        self._specs, self._holding, self._fleet, self._publisher, self._destination, self._deliverer = edges
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
         self._delivery_due = asyncio.Event()
         self._archive_trouble = ""
-        self._config_trouble = ""
+        self.refused = ""
+        """Why the newest configuration is not the one in use; empty if it is."""
         self._batch_trouble = ""
         self._unfinished: Work | None = None
         self._flawed: dict[str, dict[str, int]] = {}
+        self._quarantine_changed = True
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
         """Run until ``stop`` is set; then commit and deliver what was received, and return.
@@ -145,6 +151,7 @@ class Service:
         """Run batches until the spool has less than a full one, then offer what is due."""
         while await self._run_batch():
             pass
+        await self._look_at_quarantine()
         self._offer(everything=False)
         write_status(self._settings.data_dir, self.status)
 
@@ -154,7 +161,7 @@ class Service:
                 return await self._commit(self._unfinished)
             cut = self._writer.cut(self._batches.end, self._settings.batch.max_rows)
             outcomes = [record(outcome) for outcome in self._publisher.take_outcomes()]
-            resync = sorted(self._publisher.take_restored() | set(requests.asked(self._directory, Kind.RESYNC)))
+            resync = sorted(self._restored() | set(requests.asked(self._directory, Kind.RESYNC)))
             retry, letters = await self._asked_for()
             stuck = self._writer.full and not self._batches.undelivered
             asked_something = retry.positions or resync or len(letters)
@@ -165,9 +172,14 @@ class Service:
             full = many or cut.lines >= self._settings.batch.max_rows
             return await self._commit(work) and full
 
+    def _restored(self) -> set[str]:
+        """Workspaces whose kcp has forgotten writes, as far as that is to be answered without being asked."""
+        restored = self._publisher.take_restored()
+        return restored if self._settings.enabled(Gate.AUTOMATIC_RESYNC) else set()
+
     async def _commit(self, work: Work) -> bool:
         """Run a batch; say whether the disk took it. If not, it is the next one's again: its outcomes are in it."""
-        began = monotonic()
+        began, before = monotonic(), self._batches.state
         try:
             commit = await asyncio.to_thread(self._batches.next, work)
         except Unavailable as error:
@@ -182,6 +194,8 @@ class Service:
             self._publisher.keep(set(self._batches.state["open_summaries"]["summary"]))
         _log_batch(commit, monotonic() - began)
         self._log_flawed()
+        _log_redefined(before, self._batches.state)
+        self._quarantine_changed |= bool(commit.sums["quarantined"] or commit.sums["retried"])
         return True
 
     def _log_flawed(self) -> None:
@@ -195,6 +209,20 @@ class Service:
         """How many namespaces each cluster has, by flaw; none where locators are not trusted."""
         trusted = "locator" in self._settings.mapping.trust
         return counted(self._batches.state["claims"]) if trusted else {}
+
+    async def _look_at_quarantine(self) -> None:
+        """Let no cluster fill the quarantine beyond its bound; what cannot be looked at now is left as it was."""
+        if not self._quarantine_changed:
+            return
+        most = self._settings.quarantine.max_bytes
+        try:
+            with disk.trusted("looking at the quarantine"):
+                found = await asyncio.to_thread(look, self._directory, through=self._batches.last.batch, max_bytes=most)
+        except (DataDirError, Unavailable) as error:
+            log.warning("quarantine cannot be looked at", error=str(error))
+            return
+        self._quarantine_changed = False
+        self._holding.apply(found, most)
 
     async def _asked_for(self) -> Asked:
         """Return what the next batch tries again; nothing while what that needs cannot be read."""
@@ -270,19 +298,27 @@ class Service:
         Raises :class:`ConfigError`, and changes nothing, if they differ in what a running service cannot change.
         """
         refuse_fixed(self._settings, settings)
+        settings = find_clusters(settings)
         apply_destination = self._destination.prepared(settings)
         clusters = self._specs.of(settings)
         apply_destination()
         self._settings = settings
+        self._quarantine_changed = True
         self._fleet.apply(clusters)
         self._publisher.pace(settings.publish.per_workspace_per_second)
         self._batches.plan_with(rules_of(settings))
         for event, every in self._every().items():
             self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())
 
-    def told_of_configuration(self, trouble: str) -> None:
-        """Note why the newest configuration is not the one in use; empty if it is."""
-        self._config_trouble = trouble
+    @property
+    def settings(self) -> Settings:
+        """What is in use, with the clusters of its directories."""
+        return self._settings
+
+    @property
+    def left_out(self) -> str:
+        """Why clusters of directories are not watched; empty if all are."""
+        return self._specs.trouble
 
     def revision(self, cluster_uid: str) -> int:
         """Return the resourceVersion up to which the Events of a cluster are on disk, 0 if none are."""
@@ -308,8 +344,10 @@ class Service:
             identities=len(self._batches.state["seen"]),
             spool_bytes=self._spool.size,
             spool_trouble=self._writer.trouble or self._batch_trouble,
+            quarantine_bytes=self._holding.bytes,
+            quarantine_trouble=self._holding.trouble,
             archive_trouble=self._archive_trouble,
-            config_trouble=self._config_trouble,
+            config_trouble=self.refused or self.left_out,
             publish_trouble=publishing.last_error if publishing.pending else "",
             clusters=self._clusters(),
         )
@@ -350,3 +388,12 @@ class Service:
 def _log_batch(commit: Commit, seconds: float) -> None:
     counted = {name: number for name, number in commit.sums.items() if number}
     log.info("batch", batch=commit.batch, seconds=round(seconds, 3), **counted)
+
+
+def _log_redefined(before: State, after: State) -> None:
+    """Say that open summaries have ended because rows are summed up otherwise from now on."""
+    was, now = (dict(state["definitions"].select("name", "value").iter_rows()) for state in (before, after))
+    changed = [name for name in sorted(was) if now[name] != was[name]]
+    if changed:
+        ended = int((~before["open_summaries"]["closed"]).sum())
+        log.warning("rows are summed up otherwise; open summaries have ended", changed=changed, summaries=ended)

@@ -16,9 +16,10 @@ from batcher.clock import Now, to_micros
 from batcher.pipeline import Rules
 from batcher.publish import Publisher
 from batcher.service.destination import Destination
+from batcher.service.holding import Holding
 from batcher.service.loop import Edges, Service
 from batcher.service.wiring import Specs, archive_root, rules_of
-from batcher.settings import Settings
+from batcher.settings import Settings, find_clusters
 from batcher.spool.log import Log, Recovered
 from batcher.spool.writer import SpoolWriter
 from batcher.watch import Fleet
@@ -38,6 +39,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
     Raises :class:`batcher.errors.ConfigError`, :class:`batcher.errors.DataDirError` or
     :class:`batcher.errors.ArchiveError` before anything is sent.
     """
+    settings = find_clusters(settings)
     root = archive_root(settings)
     specs = Specs()
     clusters = specs.of(settings)
@@ -56,9 +58,11 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
                 go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
             recovered = _recovered(batches, spool)
         writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
+        holding = Holding(writer)
         edges = Edges(
             specs,
-            Fleet(clusters, sink=writer, cursors=lambda: spool.cursors, now=now),
+            holding,
+            Fleet(clusters, sink=holding, cursors=lambda: spool.cursors, now=now),
             Publisher(
                 destination.delivery,
                 now=now,

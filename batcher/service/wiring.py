@@ -26,7 +26,9 @@ def rules_of(settings: Settings) -> Rules:
         mapping=mapping,
         trust=trust,
         hold=settings.mapping.hold,
-        event_ttl=max(cluster.event_ttl for cluster in settings.clusters),
+        event_ttl=max(
+            (cluster.event_ttl for cluster in settings.clusters), default=Cluster.model_fields["event_ttl"].default
+        ),
         event_ttls={cluster.name: cluster.event_ttl for cluster in settings.clusters},
         window=settings.aggregation.window,
         longest=settings.aggregation.max_duration,
@@ -37,6 +39,7 @@ def rules_of(settings: Settings) -> Rules:
         annotations=dict(settings.transform.add_annotations),
         routes=tuple(_route(route, settings.clusters) for route in settings.routes),
         critical=tuple(settings.severity.critical),
+        minimum=settings.publish.minimum_severity,
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )
@@ -87,22 +90,47 @@ def archive_root(settings: Settings) -> Path:
     return Path(settings.archive.path).absolute()
 
 
+_Said = tuple[Cluster, list[str], tuple[str, ...]]
+_Made = tuple[_Said, ClusterSpec]
+
+
+def _together(errors: Sequence[ConfigError]) -> ConfigError:
+    """All of ``errors`` as one; a single one stays as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    return ConfigError([f"{error.source}: {problem}" for error in errors for problem in error.problems], "clusters")
+
+
 class Specs:
     """How to watch each configured cluster; one that did not change keeps its spec, and so its watch."""
 
     def __init__(self) -> None:
         """Know of none."""
-        self._made: dict[str, tuple[tuple[Cluster, list[str], tuple[str, ...]], ClusterSpec]] = {}
+        self._made: dict[str, _Made] = {}
+        self.trouble = ""
+        """Why clusters of a directory are left out; empty if none is."""
 
     def of(self, settings: Settings) -> list[ClusterSpec]:
-        """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be."""
-        made: dict[str, tuple[tuple[Cluster, list[str], tuple[str, ...]], ClusterSpec]] = {}
+        """Return a spec for each cluster. Raises :class:`ConfigError`, and remembers nothing, if one cannot be.
+
+        A file of a directory that is no usable kubeconfig leaves out its own cluster only: one bad file among hundreds
+        must stop neither a start nor what else has changed.
+        """
+        made: dict[str, _Made] = {}
+        wrong: dict[str, ConfigError] = {}
         resources = ("events", "namespaces") if "locator" in settings.mapping.trust else ("events",)
         for cluster in settings.clusters:
             said = (cluster, settings.credentials.exec_allowed, resources)
             before = self._made.get(cluster.name)
-            made[cluster.name] = before if before and before[0] == said else (said, _spec(*said))
+            try:
+                made[cluster.name] = before if before and before[0] == said else (said, _spec(*said))
+            except ConfigError as error:
+                wrong[cluster.name] = error
+        refused = [error for name, error in wrong.items() if name not in settings.found]
+        if refused:
+            raise _together(refused)
         self._made = made
+        self.trouble = "; ".join(f"{error.source}: {'; '.join(error.problems)}" for error in wrong.values())
         return [spec for _, spec in made.values()]
 
     def insecure(self, name: str) -> bool:

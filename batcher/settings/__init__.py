@@ -2,22 +2,26 @@
 
 Models are frozen and grouped by who reads them; a reader is given its slice, never the whole. Unknown keys
 are errors, and every error is reported at once with its path. Nothing here opens what it names: a missing
-kubeconfig is found by the one who connects.
+kubeconfig is found by the one who connects, who also looks into directories of them (:func:`find_clusters`).
 """
 
 from batcher.settings.destination import Kcp, Publish
+from batcher.settings.directories import directories, find_clusters, kubeconfigs, waiting
 from batcher.settings.document import Settings, refuse_fixed
+from batcher.settings.gates import Gate
+from batcher.settings.gates import shown as gates_shown
 from batcher.settings.loading import API_VERSION, load, validate
 from batcher.settings.mapping import MappingRule
 from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool
 from batcher.settings.places import allowed, anchored
 from batcher.settings.routing import Place, Route, RouteMatch
 from batcher.settings.shaping import Aggregation, Transform
-from batcher.settings.sources import Cluster, Credentials
-from batcher.settings.values import duration_flag, parse_duration
+from batcher.settings.sources import Cluster, ClusterDirectory, Credentials
+from batcher.settings.values import duration_flag, format_size, parse_duration
 
 __all__ = [
-    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "Credentials", "Kcp", "Log", "MappingRule",
-    "Place", "Publish", "Route", "RouteMatch", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored",
-    "duration_flag", "load", "parse_duration", "refuse_fixed", "validate",
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "ClusterDirectory", "Credentials", "Gate",
+    "Kcp", "Log", "MappingRule", "Place", "Publish", "Route", "RouteMatch", "Serve", "Settings", "Spool", "Transform",
+    "allowed", "anchored", "directories", "duration_flag", "find_clusters", "format_size", "gates_shown", "kubeconfigs",
+    "load", "parse_duration", "refuse_fixed", "validate", "waiting",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from batcher.settings.routing import SeverityName
 from batcher.settings.values import Duration, Model
 
 
@@ -13,6 +14,7 @@ class Workspace(Model):
     """A workspace that may be written to: a path with ``*`` (one segment) and ``**`` (any), or a logical name."""
 
     path: str
+    """``root:org:*`` (one segment), ``root:org:**`` (any), or a logical name."""
     token_file: Path | None = None
     """The identity that writes there, in place of the kubeconfig's."""
 
@@ -23,18 +25,24 @@ class ApiExport(Model):
     kubeconfig: Path
     """Its current context, or ``context``, is in the workspace that has the APIExport."""
     context: str | None = None
+    """A context of that kubeconfig; without, its current one."""
     name: str = Field(min_length=1)
+    """The APIExport's."""
 
 
 class Kcp(Model):
     """Where summaries go, and by which identity: one kubeconfig, or one APIExport."""
 
     kubeconfig: Path | None = None
+    """A file whose server is kcp; of its path only what is before ``/clusters/`` counts."""
     context: str | None = None
+    """A context of that kubeconfig; without, its current one."""
     api_export: ApiExport | None = None
+    """In place of a kubeconfig: the workspaces that accept its claim are those that may be written to."""
     relaxed_x509: bool = False
     """As of a cluster."""
     workspaces: list[Workspace] = []
+    """The workspaces that may be written to, and no others. Required, unless there is an apiExport."""
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -56,12 +64,16 @@ class Kcp(Model):
 
 
 class Publish(Model):
-    """How often a summary is written again (doubling from ``after`` to ``most``), how fast, and how many may wait."""
+    """What is written, how often a summary is written again, how fast, and how many may wait."""
 
+    minimum_severity: SeverityName = "normal"
+    """What is less severe is archived only, wherever it is routed."""
     per_workspace_per_second: float = Field(default=20.0, ge=0.001, le=1_000_000, allow_inf_nan=False)
     """Writes to each workspace; as many at once. A thousandth is one in 17 minutes."""
     rewrite_after: Duration = timedelta(seconds=30)
+    """From the first write of a summary to the next; doubles with each, up to ``rewriteMost``."""
     rewrite_most: Duration = timedelta(minutes=10)
+    """The longest time between two writes of a summary that changes."""
     max_pending: int = Field(default=100_000, ge=1)
     """Writes in memory, and ended summaries that wait for a workspace that is away."""
     max_age: Duration = timedelta(hours=1)

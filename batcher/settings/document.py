@@ -1,20 +1,22 @@
 """The whole file as a model, and what of it only a restart can change."""
 
+from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pydantic.alias_generators import to_camel
 
 from batcher.errors import ConfigError
 from batcher.settings.destination import Kcp, Publish
+from batcher.settings.gates import Gate, Gates, is_on
 from batcher.settings.mapping import Mapping_
-from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool
+from batcher.settings.operation import Archive, BatchSettings, Log, Quarantine, Serve, Spool
 from batcher.settings.places import allowed
 from batcher.settings.routing import Place, Route, Severity
 from batcher.settings.shaping import Aggregation, Transform
-from batcher.settings.sources import Cluster, Credentials
+from batcher.settings.sources import Cluster, ClusterDirectory, Credentials, Source
 from batcher.settings.values import Model
 
 
@@ -22,26 +24,63 @@ class Settings(Model):
     """The whole file."""
 
     api_version: Literal["batcher.kcp.io/v1alpha1"]
+    """The version of this file's format."""
     kind: Literal["BatcherConfig"]
+    """What this file is."""
     data_dir: Path = Path("/var/lib/batcher")
-    clusters: list[Cluster] = Field(min_length=1)
+    """The directory that must not be lost: spool, state and staged files. One process at a time uses it."""
+    sources: list[Source] = Field(alias="clusters", min_length=1)
+    """Clusters whose Events are watched: each by itself, or all files of a directory."""
     kcp: Kcp
     credentials: Credentials = Credentials()
     mapping: Mapping_ = Mapping_()
     severity: Severity = Severity()
     routes: list[Route] = []
+    """Where rows go. Every route that matches applies; what none matches goes where it is mapped."""
     aggregation: Aggregation = Aggregation()
     transform: Transform = Transform()
     batch: BatchSettings = BatchSettings()
     archive: Archive = Archive()
     publish: Publish = Publish()
     spool: Spool = Spool()
+    quarantine: Quarantine = Quarantine()
     serve: Serve = Serve()
     log: Log = Log()
+    feature_gates: Gates = {}
+    """What is tried out, or can be turned off: ``Name: true`` or ``false``."""
+
+    _clusters: list[Cluster] = PrivateAttr(default_factory=list)
+    _found: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def clusters(self) -> list[Cluster]:
+        """The clusters that there are: those of directories only after :func:`batcher.settings.find_clusters`."""
+        return self._clusters
+
+    @property
+    def found(self) -> frozenset[str]:
+        """The names of those that are of directories."""
+        return self._found
+
+    def with_clusters(self, clusters: Sequence[Cluster], *, found: Sequence[str]) -> Self:
+        """Return these settings with ``clusters``, of which those named ``found`` are of directories."""
+        changed = self.model_copy()
+        changed._clusters, changed._found = list(clusters), frozenset(found)  # noqa: SLF001  of this class
+        return changed
+
+    def enabled(self, gate: Gate) -> bool:
+        """Return whether ``gate`` is open."""
+        return is_on(gate, self.feature_gates)
+
+    @model_validator(mode="after")
+    def _has_clusters_of_its_own(self) -> Self:
+        self._clusters = [each for each in self.sources if isinstance(each, Cluster) and each.has_way_in]
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        for what, named in (("clusters", self.clusters), ("routes", self.routes)):
+        entries = [source for source in self.sources if isinstance(source, Cluster)]
+        for what, named in (("clusters", entries), ("routes", self.routes)):
             names = [each.name for each in named]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -59,19 +98,28 @@ class Settings(Model):
     @model_validator(mode="after")
     def _targets_are_allowed(self) -> Self:
         patterns = self.kcp.patterns
-        named = [(f"clusters[{c.name}].workspace", c.workspace) for c in self.clusters if c.workspace]
+        outside = [f"{path}: {name!r}" for path, name in self._targets() if name and not allowed(name, patterns)]
+        if outside:
+            message = f"not among kcp.workspaces: {'; '.join(outside)}"
+            raise ValueError(message)
+        return self
+
+    def _targets(self) -> list[tuple[str, str | None]]:
+        """Every workspace that the file names, with the path of the setting."""
+        named = [
+            (f"clusters[{each.directory}].defaults.workspace", each.defaults.workspace)
+            if isinstance(each, ClusterDirectory)
+            else (f"clusters[{each.name}].workspace", each.workspace)
+            for each in self.sources
+        ]
         named += [(f"mapping.rules[{i}].workspace", rule.workspace) for i, rule in enumerate(self.mapping.rules)]
         named += [
             (f"routes[{i}].to[{j}].workspace", place.workspace)
             for i, route in enumerate(self.routes)
             for j, place in enumerate(route.to)
-            if isinstance(place, Place) and place.workspace
+            if isinstance(place, Place)
         ]
-        outside = [f"{path}: {name!r}" for path, name in named if not allowed(name, patterns)]
-        if outside:
-            message = f"not among kcp.workspaces: {'; '.join(outside)}"
-            raise ValueError(message)
-        return self
+        return named
 
 
 _FIXED = (
@@ -86,12 +134,13 @@ _FIXED = (
     "serve",
     "log",
 )
-"""What a running service has taken hold of: a directory, a port, an address."""
+FIXED = tuple(".".join(to_camel(part) for part in name.split(".")) for name in _FIXED)
+"""The paths of what a running service has taken hold of: a directory, a port, an address."""
 
 
 def refuse_fixed(before: Settings, after: Settings) -> None:
     """Raise :class:`ConfigError` if ``after`` differs in what only a restart can change."""
-    changed = [name for name in _FIXED if attrgetter(name)(before) != attrgetter(name)(after)]
+    pairs = zip(_FIXED, FIXED, strict=True)
+    changed = [path for name, path in pairs if attrgetter(name)(before) != attrgetter(name)(after)]
     if changed:
-        names = [".".join(to_camel(part) for part in name.split(".")) for name in changed]
-        raise ConfigError([f"{name}: changes only with a restart" for name in names])
+        raise ConfigError([f"{path}: changes only with a restart" for path in changed])

@@ -12,15 +12,20 @@ class MappingRule(Model):
     """Namespaces of clusters, by globs, to a workspace."""
 
     cluster: str = "*"
+    """A glob of names of clusters."""
     namespace: str
+    """A glob of downstream namespaces."""
     workspace: str
+    """Where they go; must be among ``kcp.workspaces``."""
     target_namespace: str = "{namespace}"
+    """The namespace there; ``{namespace}`` stands for the downstream one."""
 
 
 class Mapping_(Model):  # noqa: N801  the name is taken by typing's
     """How a namespace finds its workspace."""
 
     rules: list[MappingRule] = []
+    """The first rule that matches counts."""
     trust: list[Literal["locator", "rules", "cluster"]] = ["rules", "cluster"]
     """Whose word counts, in this order. A locator only where tenants cannot edit Namespaces."""
     hold: Duration = timedelta(hours=1)

@@ -12,32 +12,48 @@ class BatchSettings(Model):
     """How often a batch runs and how many lines it takes at most."""
 
     interval: Duration = timedelta(seconds=5)
+    """From batch to batch: what happens for the first time waits so long to be told, at most."""
     max_rows: int = Field(default=50_000, ge=1)
+    """Delivered lines in a batch; catching up is batches back to back."""
 
 
 class Archive(Model):
     """Where the tables are, and how often staged files are registered in them."""
 
     path: str = "./archive"
+    """A folder."""
     interval: Duration = timedelta(seconds=60)
+    """How often rows are delivered to it; until then they are in the data directory."""
 
 
 class Spool(Model):
     """The bound of the write-ahead log."""
 
     max_bytes: Size = 10 * 2**30
+    """At so many bytes reading stops until batches and archive have caught up; nothing is dropped."""
+
+
+class Quarantine(Model):
+    """The bound of what could not be counted, and is kept byte for byte."""
+
+    max_bytes: Size = 2**30
+    """At so many bytes the clusters whose lines are in quarantine are read no more, until it is larger or fewer wait
+    (``batcher failed retry``). The others go on; nothing is dropped."""
 
 
 class Serve(Model):
     """Metrics and health over HTTP; on loopback unless told otherwise."""
 
     address: str = "127.0.0.1"
+    """The address to listen at."""
     port: int | None = Field(default=None, ge=0, le=65535)
-    """None: no HTTP at all."""
+    """The port to listen at; null: no HTTP at all. 0: a free one."""
 
 
 class Log(Model):
     """Log lines on stderr."""
 
     format: Literal["json", "text"] = "text"
+    """For machines, or for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""

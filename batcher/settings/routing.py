@@ -1,21 +1,27 @@
 """Which rows are told elsewhere, or to nobody, and how bad each is."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from batcher.settings.values import ClusterName, Model
+
+SeverityName = Literal["normal", "warning", "critical"]
 
 
 class RouteMatch(Model):
     """Which rows a route is for: those that match all of what is given. Globs know ``*`` and ``?``."""
 
-    severity: list[Literal["normal", "warning", "critical"]] = []
+    severity: list[SeverityName] = []
+    """How bad it is, by type and by the table of critical reasons."""
     types: list[str] = []
+    """Types of Events, such as Warning."""
     reasons: list[str] = []
+    """Globs of reasons."""
     namespaces: list[str] = []
     """Globs of downstream namespaces."""
     clusters: list[str] = []
+    """Globs of names of clusters."""
     labels: dict[str, str] = {}
     """Of clusters: those that have all of them."""
     workspaces: list[str] = []
@@ -26,19 +32,33 @@ class Place(Model):
     """A place other than the mapped one; without ``workspace``, another namespace of it."""
 
     workspace: str | None = None
+    """Must be among ``kcp.workspaces``; without, the mapped one."""
     namespace: str = "default"
+    """The namespace there."""
+
+
+def _kind(said: Any) -> str:
+    return "<word>" if isinstance(said, str) else "<place>"
+
+
+Target = Annotated[
+    Annotated[Literal["mapped", "archive"], Tag("<word>")] | Annotated[Place, Tag("<place>")], Discriminator(_kind)
+]
+"""A tag is never shown: it is no part of the path of a setting."""
 
 
 class Route(Model):
     """Where rows go; every route that matches applies, and what none matches goes where it is mapped."""
 
     name: ClusterName
+    """How it is called in the archive. Unique."""
     match: RouteMatch = RouteMatch()
-    to: list[Literal["mapped", "archive"] | Place] = Field(min_length=1)
-    """``archive`` alone: nobody is told."""
+    to: list[Target] = Field(min_length=1)
+    """``mapped``: where it is mapped; a place: there as well, or instead; ``archive`` alone: nobody is told."""
 
 
 class Severity(Model):
     """Reasons that are critical, whatever their type, beside the built-in ones."""
 
     critical: list[str] = []
+    """Reasons, spelt as they are in Events."""

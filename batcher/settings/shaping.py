@@ -15,20 +15,26 @@ class Aggregation(Model):
     """Sessions: how long a silence ends one, how long a row of the archive's ``summaries`` may be."""
 
     window: Duration = timedelta(minutes=5)
+    """After so much silence a summary ends. When it changes, all that is open ends, and begins anew."""
     max_duration: Duration = timedelta(hours=1)
+    """A session that goes on has a row in the archive for each such piece. When it changes, all that is open ends."""
 
 
 class Transform(Model):
     """How summaries look."""
 
     message_prefix: bool = True
+    """Whether messages begin with the cluster's name: ``[us-west1] ...``."""
     regarding: Literal["owner", "object"] = "owner"
+    """Whom summaries are about: a Pod's owner, or the Pod. When it changes, all that is open ends."""
     expose_nodes: bool = False
     """Whether tenants may read the names of nodes."""
     lookup: list[KindName] = list(kinds.DEFAULT)
     """Kinds whose uid is looked up in the workspace, so that ``kubectl describe`` shows the Event."""
     add_labels: dict[FreeKey, LabelValue] = {}
+    """Labels put on every summary."""
     add_annotations: dict[FreeKey, str] = {}
+    """Annotations put on every summary, at most 64 KiB together."""
 
     @model_validator(mode="after")
     def _annotations_fit(self) -> Self:

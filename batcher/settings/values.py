@@ -1,10 +1,14 @@
-"""What a setting's value can be: durations, sizes, names; each with the one sentence that says what it ought to be."""
+"""What a setting's value can be: durations, sizes, names; each with the one sentence that says what it ought to be.
+
+What is read in more than one way is written in one: a duration as ``1h30m``, a size as ``10GiB``. The docstring under a
+setting is its explanation, in the JSON schema, the printed defaults and ``batcher config explain`` alike.
+"""
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from batcher import kinds
@@ -22,8 +26,17 @@ _SIZES = {
     "G": 10**9,
     "T": 10**12,
 }
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SIZE = re.compile(r"(\d+)\s*([KMGT]?i?)B?")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"([0-9]+)\s*([KMGT]?i?)B?")
+DURATION_FORMAT, SIZE_FORMAT = "duration", "size"
+"""What the JSON schema calls them."""
+_DURATION_SCHEMA = {"type": "string", "format": DURATION_FORMAT, "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"}
+_SIZE_SCHEMA = {
+    "type": ["integer", "string"],
+    "format": SIZE_FORMAT,
+    "minimum": 1,
+    "pattern": r"^\s*[0-9]+\s*([KMGT]i?)?B?\s*$",
+}
 _KEY = re.compile(
     r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
@@ -45,6 +58,24 @@ def parse_duration(value: str) -> timedelta:
         raise ValueError(message) from None
 
 
+def format_duration(value: timedelta) -> str:
+    """Return ``"1h30m"`` for 90 minutes, which :func:`parse_duration` reads; whole days only are days."""
+    seconds, rest = divmod(value, timedelta(seconds=1))
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        if unit != "d" or (seconds % _UNITS["d"] == 0 and not rest):
+            count, seconds = divmod(seconds, int(_UNITS[unit]))
+            parts += [f"{count}{unit}"] if count else []
+    parts += [f"{rest / timedelta(milliseconds=1):g}ms"] if rest else []
+    return "".join(parts) or "0s"
+
+
+def format_size(value: int) -> str:
+    """Return ``"10GiB"``: ``value`` bytes in the largest unit that is exact."""
+    unit = next((unit for unit in ("Ti", "Gi", "Mi", "Ki") if value % _SIZES[unit] == 0), "")
+    return f"{value // _SIZES[unit]}{unit}B" if unit and value else str(value)
+
+
 def duration_flag(flag: str, text: str) -> timedelta:
     """Return the duration that ``flag`` of a command was given. Raises :class:`UsageError` naming the flag."""
     try:
@@ -54,8 +85,9 @@ def duration_flag(flag: str, text: str) -> timedelta:
         raise UsageError(message) from None
 
 
-def _parse_text_duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
+def _parse_text_duration(value: object) -> timedelta:
+    """A bare number is refused, not taken for seconds: who writes ``5`` may mean minutes."""
+    return value if isinstance(value, timedelta) else parse_duration(str(value))
 
 
 def _parse_size(value: object) -> object:
@@ -87,6 +119,10 @@ def _spelt(pattern: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _matching(pattern: re.Pattern[str]) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^({pattern.pattern})$"}
+
+
 def _not_ours(value: str) -> str:
     if value.startswith(_OURS):
         message = f"{value!r}: keys of {' and '.join(_OURS)} are set by batcher itself"
@@ -106,22 +142,46 @@ def _absolute(value: str) -> str:
     return value
 
 
-ClusterName = Annotated[str, _spelt(_LABEL, "a DNS-1123 label (lower-case letters, digits and -, at most 63)")]
+def is_cluster_name(value: str) -> bool:
+    """Return whether ``value`` can be the name of a cluster."""
+    return _LABEL.fullmatch(value) is not None
+
+
+ClusterName = Annotated[
+    str,
+    _spelt(_LABEL, "a DNS-1123 label (lower-case letters, digits and -, at most 63)"),
+    WithJsonSchema(_matching(_LABEL)),
+]
 FreeKey = Annotated[
     str,
     _spelt(_KEY, "a key of a label or annotation, such as team or example.com/team"),
     AfterValidator(_not_ours),
+    WithJsonSchema(_matching(_KEY)),
 ]
 LabelValue = Annotated[
-    str, _spelt(_VALUE, "a label's value (letters, digits, - _ and ., at most 63, no colon or slash)")
+    str,
+    _spelt(_VALUE, "a label's value (letters, digits, - _ and ., at most 63, no colon or slash)"),
+    WithJsonSchema(_matching(_VALUE)),
 ]
-Duration = Annotated[timedelta, BeforeValidator(_parse_text_duration), AfterValidator(_positive)]
-Size = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_parse_text_duration),
+    AfterValidator(_positive),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema(_DURATION_SCHEMA),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    Field(gt=0),
+    PlainSerializer(format_size, return_type=str, when_used="json"),
+    WithJsonSchema(_SIZE_SCHEMA),
+]
 KindName = Annotated[str, AfterValidator(_kind)]
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})]
 
 
 class Model(BaseModel):
     """A part of the file: frozen, its keys in camelCase, and no others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True)

@@ -17,20 +17,28 @@ _BOOKKEEPING = ("version", "closed", "written_version", "written_at", "resource_
 
 
 def carry_slots(
-    parts: pl.LazyFrame, open_slots: pl.LazyFrame, *, now: datetime, window: timedelta, longest: timedelta
+    parts: pl.LazyFrame,
+    open_slots: pl.LazyFrame,
+    *,
+    now: datetime,
+    window: timedelta,
+    longest: timedelta,
+    all_over: bool = False,
 ) -> pl.LazyFrame:
     """Return slots that ``parts`` touch or time ends: :data:`OPEN_SLOTS`, ``over``, ``held`` (by the state).
 
-    In: ``parts`` of :func:`batcher.stages.aggregate.sessions`, and :data:`batcher.schema.OPEN_SLOTS`.
+    In: ``parts`` of :func:`batcher.stages.aggregate.sessions`, and :data:`batcher.schema.OPEN_SLOTS`. With
+    ``all_over``, those that no row touches end, whatever the time.
     """
     touched = fold_slots(parts, open_slots.join(parts, on=SLOT, how="semi"))
     untouched = open_slots.join(touched, on=SLOT, how="anti")
-    over = is_slot_over(now, window, longest)
+    over = is_slot_over(now, window, longest) | (pl.col("cut") & all_over)
     held = open_slots.select("summary", "slot", held=pl.lit(value=True))
     return (
-        pl.concat([touched.select(*OPEN_SLOTS), untouched.filter(over).select(*OPEN_SLOTS)])
+        pl.concat([touched.with_columns(cut=False), untouched.with_columns(cut=True).filter(over)], how="diagonal")
         .join(held, on=("summary", "slot"), how="left")
         .with_columns(pl.col("held").fill_null(value=False), over=over)
+        .select(*OPEN_SLOTS, "over", "held")
     )
 
 

@@ -13,6 +13,8 @@ CRITICAL = (
 )  # fmt: skip
 """Reasons of kubelet, node controller and node problem detector that mean a node or its disk is in trouble."""
 NORMAL, WARNING, CRITICAL_GRADE = "normal", "warning", "critical"
+GRADES = (NORMAL, WARNING, CRITICAL_GRADE)
+"""From the least to the most severe."""
 
 
 def grade(critical: Sequence[str] = ()) -> pl.Expr:
@@ -24,3 +26,8 @@ def grade(critical: Sequence[str] = ()) -> pl.Expr:
         .then(pl.lit(WARNING))
         .otherwise(pl.lit(NORMAL))
     )
+
+
+def is_severe(minimum: str, critical: Sequence[str] = ()) -> pl.Expr:
+    """Whether a row is at least as severe as ``minimum``, one of :data:`GRADES`."""
+    return grade(critical).is_in(GRADES[GRADES.index(minimum) :])

@@ -1,8 +1,9 @@
 """Where else a row is told, or that it is only archived: what the configuration's routes say.
 
-Every route that matches applies; a row that none matches goes where it is mapped. What is told elsewhere says whose
-it is (``origin``), and is a summary of its own, so that nobody's text is mixed with it. Judged before adoption: what
-has no workspace yet is in none that a route could name. Nothing here decides where a row is mapped.
+Every route that matches applies; a row that none matches goes where it is mapped. What is less severe than anybody is
+to read is archived only, whatever routes say. What is told elsewhere says whose it is (``origin``), and is a summary of
+its own, so that nobody's text is mixed with it. Judged before adoption: what has no workspace yet is in none that a
+route could name. Nothing here decides where a row is mapped.
 """
 
 import re
@@ -11,11 +12,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.stages.grade import grade
+from batcher.stages.grade import NORMAL, grade, is_severe
 from batcher.stages.locate import glob
 from batcher.telemetry import Verdict
 
 DEFAULT_NAMESPACE = "default"
+_IS_TOLD = pl.col("verdict") != Verdict.ARCHIVE_ONLY.value
 
 
 class Where(NamedTuple):
@@ -43,22 +45,24 @@ class Route(NamedTuple):
     elsewhere: tuple[Where, ...] = ()
 
 
-def route(rows: pl.LazyFrame, routes: Sequence[Route], *, critical: Sequence[str] = ()) -> pl.LazyFrame:
-    """Add ``routes`` (the names of those that match), and the verdict ``archive-only`` to what is told nowhere.
+def route(
+    rows: pl.LazyFrame, routes: Sequence[Route], *, critical: Sequence[str] = (), minimum: str = NORMAL
+) -> pl.LazyFrame:
+    """Add ``routes`` (the names of those that match), and the verdict ``archive-only`` to what is told nowhere: because
+    of its routes, or because it is less severe than ``minimum``.
 
     In: ``cluster, namespace, type, reason, workspace, verdict``.
     """
-    if not routes:
-        return rows.with_columns(routes=pl.lit(""))
-    names = [pl.when(_matches(each, critical)).then(pl.lit(each.name)) for each in routes]
-    named = rows.with_columns(routes=pl.concat_str(names, separator=",", ignore_nulls=True))
-    is_told = _goes(routes, [each for each in routes if each.mapped or each.elsewhere])
+    names: list[pl.Expr] = [pl.when(_matches(each, critical)).then(pl.lit(each.name)) for each in routes]
+    named = rows.with_columns(routes=pl.concat_str(names or [pl.lit("")], separator=",", ignore_nulls=True))
+    is_told = _goes(routes, [each for each in routes if each.mapped or each.elsewhere]) & is_severe(minimum, critical)
     return named.with_columns(verdict=pl.when(is_told).then("verdict").otherwise(pl.lit(Verdict.ARCHIVE_ONLY.value)))
 
 
 def told_mapped(rows: pl.LazyFrame, routes: Sequence[Route]) -> pl.LazyFrame:
     """Return the rows of :func:`route` that go where they are mapped, with an empty ``origin``."""
-    return rows.filter(_goes(routes, [each for each in routes if each.mapped])).with_columns(origin=pl.lit(""))
+    goes = _goes(routes, [each for each in routes if each.mapped]) & _IS_TOLD
+    return rows.filter(goes).with_columns(origin=pl.lit(""))
 
 
 def told_elsewhere(rows: pl.LazyFrame, routes: Sequence[Route], *, allowed: Sequence[str]) -> pl.LazyFrame:
@@ -74,7 +78,8 @@ def told_elsewhere(rows: pl.LazyFrame, routes: Sequence[Route], *, allowed: Sequ
         workspace = pl.lit(place.workspace) if place.workspace else pl.col("workspace")
         is_allowed = pl.any_horizontal(pl.lit(value=False), *(workspace.str.contains(pattern) for pattern in allowed))
         here = (pl.col("workspace") == workspace) & (pl.col("target_namespace") == place.namespace) & mapped_too
-        goes = _named([each for each in routes if place in each.elsewhere]) & is_allowed & (workspace != "") & ~here
+        named = _named([each for each in routes if place in each.elsewhere])
+        goes = named & _IS_TOLD & is_allowed & (workspace != "") & ~here
         copies.append(
             rows.filter(goes).with_columns(origin=origin, workspace=workspace, target_namespace=pl.lit(place.namespace))
         )

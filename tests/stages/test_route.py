@@ -18,9 +18,11 @@ SRE = Where("root:sre", "default")
 ANYWHERE = ("^root:.*$",)
 
 
-def told(*routes: Route, allowed: Any = ANYWHERE, **row: Any) -> tuple[str, list[tuple[str, ...]]]:
+def told(
+    *routes: Route, allowed: Any = ANYWHERE, minimum: str = "normal", **row: Any
+) -> tuple[str, list[tuple[str, ...]]]:
     """The verdict of a row, and all that is told of it: workspace, namespace, origin."""
-    rows = route(frame(OCCURRENCES, [SHOP | row]).drop("routes"), routes)
+    rows = route(frame(OCCURRENCES, [SHOP | row]).drop("routes"), routes, critical=["Mine"], minimum=minimum)
     copies = [told_mapped(rows, routes), told_elsewhere(rows, routes, allowed=allowed)]
     found = pl.concat(copies, how="diagonal").select("workspace", "target_namespace", "origin").collect().rows()
     return rows.select("verdict").collect().item(), found
@@ -97,6 +99,31 @@ def test_a_route_is_for_what_matches_all_that_it_names(
     match: dict[str, Any], row: dict[str, Any], expected: object
 ) -> None:
     assert (told(Route("quiet", **match), **row)[0] == "archive-only") is expected
+
+
+@pytest.mark.parametrize(
+    ("minimum", "row", "expected"),
+    [
+        ("normal", {"type": "Normal", "reason": "Pulled"}, True),
+        ("warning", {"type": "Normal", "reason": "Pulled"}, False),
+        ("warning", {"type": "Warning", "reason": "BackOff"}, True),
+        ("warning", {"type": "Normal", "reason": "NodeNotReady"}, True),
+        ("critical", {"type": "Warning", "reason": "BackOff"}, False),
+        ("critical", {"type": "Warning", "reason": "Mine"}, True),
+        ("warning", {"type": "Fatal", "reason": "BackOff"}, False),
+        ("normal", {"type": "Fatal", "reason": "BackOff"}, True),
+    ],
+)
+def test_what_is_less_severe_than_the_minimum_is_archived_only_wherever_it_is_routed(
+    minimum: str, row: dict[str, Any], expected: object
+) -> None:
+    sre = Route("sre", mapped=True, elsewhere=(SRE,))
+    if expected:
+        assert told(minimum=minimum, **row) == ("kept", [HERE])
+        assert told(sre, minimum=minimum, **row) == ("kept", [HERE, THERE])
+    else:
+        assert told(minimum=minimum, **row) == told(sre, minimum=minimum, **row) == ("archive-only", [])
+        assert told(minimum=minimum, **row | NOBODYS) == ("archive-only", [])
 
 
 def test_the_names_of_the_routes_that_matched_are_kept() -> None:

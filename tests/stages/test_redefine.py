@@ -1,0 +1,36 @@
+"""What decides which rows are one summary, as the state and as the rules say it."""
+
+import polars as pl
+
+from batcher.schema import DEFINITIONS
+from batcher.stages.redefine import end_all, redefined
+
+
+def known(**said: str) -> pl.DataFrame:
+    return pl.DataFrame(list(said.items()), schema=DEFINITIONS, orient="row")
+
+
+def test_what_is_new_is_kept_and_ends_nothing() -> None:
+    found = redefined(known(), {"b": "2", "a": "1"})
+    assert found.changed.rows() == [("a", "1"), ("b", "2")]
+    assert not found.ends
+    assert not redefined(known(a="1"), {"a": "1", "b": "2"}).ends
+
+
+def test_what_was_something_else_is_kept_and_ends_all() -> None:
+    found = redefined(known(a="1", b="2"), {"a": "1", "b": "3"})
+    assert found.changed.rows() == [("b", "3")]
+    assert found.ends
+
+
+def test_the_same_again_changes_nothing() -> None:
+    found = redefined(known(a="1"), {"a": "1"})
+    assert (found.changed.is_empty(), found.ends) == (True, False)
+    assert dict(found.changed.schema) == DEFINITIONS
+
+
+def test_only_what_goes_on_is_cut_and_only_when_it_is_redefined() -> None:
+    summaries = pl.LazyFrame({"closed": [False, True]})
+    for is_redefined, cut, closed in ((True, [True, False], [True, True]), (False, [False, False], [False, True])):
+        ended = end_all(summaries, redefined=is_redefined).collect()
+        assert (ended["is_cut"].to_list(), ended["closed"].to_list()) == (cut, closed)
