@@ -44,7 +44,9 @@ def expire(summaries: pl.LazyFrame, crowded: pl.LazyFrame, *, now: datetime, bou
     """Let those of ``summaries`` be refused as :data:`EXPIRED` that are overdue, or ``crowded`` out."""
     given_up = is_overdue(now, bounds) | pl.col("crowded").fill_null(value=False)
     return (
-        summaries.join(crowded.with_columns(crowded=pl.lit(value=True)), on="summary", how="left")
+        summaries.join(
+            crowded.with_columns(crowded=pl.lit(value=True)), on="summary", how="left", maintain_order="left"
+        )
         .with_columns(
             refusal=pl.when(given_up).then(pl.lit(EXPIRED)).otherwise("refusal"),
             written_version=pl.when(given_up).then("version").otherwise("written_version"),
