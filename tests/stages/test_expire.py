@@ -56,7 +56,7 @@ def test_what_is_given_up_is_refused_as_expired_and_all_else_is_as_it_was() -> N
     )
     crowded = pl.LazyFrame({"summary": ["crowded"]})
     found = expire(rows, crowded, now=at(66), bounds=BOUNDS).select("summary", "refusal", "written_version").collect()
-    assert found.rows() == [("late", EXPIRED, 5), ("crowded", EXPIRED, 5), ("in-time", "", 4)]
+    assert set(found.rows()) == {("late", EXPIRED, 5), ("crowded", EXPIRED, 5), ("in-time", "", 4)}
 
 
 def test_nothing_expires_unless_it_is_told_to() -> None:
