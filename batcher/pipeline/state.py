@@ -22,6 +22,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "listings": ("cluster_uid",),
     "served": ("cluster_uid", "namespace"),
     "nodes": ("cluster_uid", "name"),
+    "places": ("level", "key"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -35,6 +36,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "listings": schema.LISTINGS,
     "served": schema.SERVED,
     "nodes": schema.NODES,
+    "places": schema.PLACES,
 }
 
 State = dict[str, pl.DataFrame]

@@ -37,6 +37,8 @@ def rules_of(settings: Settings) -> Rules:
         annotations=dict(settings.transform.add_annotations),
         routes=tuple(_route(route, settings.clusters) for route in settings.routes),
         critical=tuple(settings.severity.critical),
+        max_keys=settings.aggregation.max_aggregated_events,
+        max_live=settings.publish.max_live_events,
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )

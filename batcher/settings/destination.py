@@ -56,7 +56,7 @@ class Kcp(Model):
 
 
 class Publish(Model):
-    """How often a summary is written again (doubling from ``after`` to ``most``), how fast, and how many may wait."""
+    """How often a summary is written again (doubling from ``after`` to ``most``), how fast, how many wait, and are."""
 
     per_workspace_per_second: float = Field(default=20.0, ge=0.001, le=1_000_000, allow_inf_nan=False)
     """Writes to each workspace; as many at once. A thousandth is one in 17 minutes."""
@@ -66,3 +66,5 @@ class Publish(Model):
     """Writes in memory, and ended summaries that wait for a workspace that is away."""
     max_age: Duration = timedelta(hours=1)
     """How long ended summaries wait; then they are dead letters. kcp keeps an Event no longer, by default."""
+    max_live_events: int = Field(default=2000, ge=100)
+    """Events of a workspace at a time: a third of them in a clock hour, and what is beyond is told together."""

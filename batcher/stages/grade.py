@@ -24,3 +24,11 @@ def grade(critical: Sequence[str] = ()) -> pl.Expr:
         .then(pl.lit(WARNING))
         .otherwise(pl.lit(NORMAL))
     )
+
+
+def share(critical: Sequence[str] = ()) -> pl.Expr:
+    """Return ``normal`` or ``warning``: whose share of what is bounded a row uses; what is critical uses the warnings'.
+
+    So no flood of what is normal, as whatever type it comes, takes the place of what is not.
+    """
+    return pl.when(grade(critical) == NORMAL).then(pl.lit(NORMAL)).otherwise(pl.lit(WARNING))
