@@ -169,6 +169,7 @@ MEASURES: Columns = {
     "last_seen": TIME,
     "message": pl.String,
     "messages_vary": pl.Boolean,
+    "objects": pl.Int64,
     "component": pl.String,
     "reporting_controller": pl.String,
     "related_api_version": pl.String,
@@ -178,7 +179,8 @@ MEASURES: Columns = {
     "related_field_path": pl.String,
 }
 """What a session or slot knows of its rows, each of which added occurrences; ``last_at`` is when it was last
-received, ``last_seen`` when it last happened by the cluster's clock; text is of the newest row (largest position)."""
+received, ``last_seen`` when it last happened by the cluster's clock; text is of the newest row (largest position).
+``objects`` is how many different ones a folded summary is about, 0 where nobody counted."""
 
 _SESSION: Columns = {name: TIME if name == "began_at" else pl.String for name in SESSION}
 
@@ -292,6 +294,17 @@ DEFINITIONS: Columns = {
 }
 """State: the settings that decide which rows are one summary, by their paths, as of the last batch."""
 
+PLACES: Columns = {
+    "level": pl.String,
+    "group": pl.UInt64,
+    "key": pl.UInt64,
+    "until": TIME,
+    "last_at": TIME,
+    "taken": pl.Int64,
+}
+"""State: who has a place (:mod:`batcher.stages.places`) in a clock period that is not over, as hashes; ``until`` is
+its end, ``last_at`` when the key was received last, ``taken`` how many places it took."""
+
 GAPS: Columns = {
     "batch": pl.Int64,
     "cluster_uid": pl.String,
@@ -354,11 +367,13 @@ BATCHES: Columns = {
     "published": pl.Int64,
     "dead_lettered": pl.Int64,
     "archived": pl.Int64,
+    "folded": pl.Int64,
     "writes": pl.Int64,
     "slots": pl.Int64,
     "gaps": pl.Int64,
 }
-"""Archive: one row a batch with all its sums; ``opened``, ``revived`` and the three ends count summaries.
+"""Archive: one row a batch with all its sums; ``opened``, ``revived`` and the three ends count summaries,
+``folded`` rows that have no summary of their own, once a place where they are told.
 
 ``retried`` are the lines that left quarantine: ``received + retried = revisions + repeats + ignored + quarantined``."""
 

@@ -78,6 +78,7 @@ METRICS = {
     "batcher_summaries_opened": Metric("counter", "Summaries begun."),
     "batcher_summaries_revived": Metric("counter", "Dead letters that were retried."),
     "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),
+    "batcher_rows_folded": Metric("counter", "Revisions without a summary of their own, once a place where told."),
     "batcher_writes": Metric("counter", "Events written to workspaces."),
     "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
     "batcher_batches": Metric("counter", "Batches committed."),

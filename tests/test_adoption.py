@@ -41,6 +41,10 @@ SAID = [name for name in CLAIMS if not name.startswith(("was_", "has_", "since")
 ROUTED = replace(RULES, routes=(Route("sre", mapped=True, elsewhere=(Where("root:sre"), Where("", "ops"))),))
 
 
+FOLDED = replace(RULES, max_keys=1)
+FOLDED_ALL = replace(ROUTED, max_keys=0, max_live=9)
+
+
 class Claimed(NamedTuple):
     """A Namespace's line: its uid, and the workspace that it says; empty: none."""
 
@@ -238,6 +242,19 @@ def test_a_namespace_that_waited_for_a_place_and_was_anothers_before_gives_it_no
     assert told(after(story)) == told(after(*([step] for step in story))) == [("", 1)]
 
 
+def test_what_was_folded_is_adopted_and_then_about_the_namespace_of_its_workspace() -> None:
+    story: list[Happening] = [(0, "p"), (1, "q"), (2, "r"), (3, A), (4, "q")]
+    names = ["kind", "workspace", "regarding_kind", "regarding_name", "occurrences", "objects"]
+    for batches in ([story], [[step] for step in story]):
+        state = after(*batches, rules=FOLDED)
+        assert state["open_summaries"].sort("kind", "regarding_name").select(names).rows() == [
+            ("", "root:a", "Pod", "p", 1, 0),
+            ("", "root:a", "Pod", "q", 1, 0),
+            ("folded", "root:a", "Namespace", "shop", 2, 2),
+        ]
+    assert after(story[:3], rules=FOLDED)["open_summaries"]["regarding_name"].sort().to_list() == ["p", "web"]
+
+
 def test_slots_go_with_their_summary() -> None:
     state = after([(0, "p")], [(1, A)])
     assert state["open_slots"]["summary"].to_list() == state["open_summaries"]["summary"].to_list()
@@ -268,13 +285,13 @@ def timed(waits: Sequence[Happening]) -> list[Happening]:
 CONFIGURED = replace(RULES, mapping=(Rule("*", "web", "root:c"),))
 
 
-@given(happenings, st.sets(st.integers(1, 8)), st.sampled_from([RULES, ROUTED, CONFIGURED]))
+@given(happenings, st.sets(st.integers(1, 8)), st.sampled_from([RULES, ROUTED, CONFIGURED, FOLDED, FOLDED_ALL]))
 def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening], cuts: set[int], rules: Rules) -> None:
     story = timed(waits)
     edges = [0, *sorted(cut for cut in cuts if cut < len(story)), len(story)]
     parts = [story[start:end] for start, end in itertools.pairwise(edges)]
     until = story[-1][0] + 0.5
-    columns = ["summary", "workspace", "unmapped_uid", "occurrences", "revisions", "last_at", "message"]
+    columns = ["summary", "workspace", "unmapped_uid", "occurrences", "revisions", "last_at", "message", "objects"]
     # Nobody's ends as soon as it is silent, whenever that is.
     whole, cut = (
         after(*batches, until=until, rules=rules)["open_summaries"]
@@ -285,10 +302,10 @@ def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening],
     assert_frame_equal(cut, whole, check_row_order=False)
 
 
-@given(happenings)
-def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: list[Happening]) -> None:
+@given(happenings, st.sampled_from([RULES, FOLDED]))
+def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: list[Happening], rules: Rules) -> None:
     story = timed(waits)
-    state = after(*([step] for step in story))
+    state = after(*([step] for step in story), rules=rules)
     found = state["open_summaries"].group_by("workspace").agg(pl.sum("occurrences"))
     got = {workspace: count for workspace, count in found.rows() if workspace}
     assert got == _owed(story)

@@ -48,7 +48,8 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         timedelta(seconds=30),
         timedelta(minutes=10),
     )
-    assert settings.publish.max_pending == 100_000
+    assert (settings.publish.max_pending, settings.publish.max_live_events) == (100_000, 2000)
+    assert settings.aggregation.max_aggregated_events == 500
     assert settings.spool.max_bytes == 10_737_418_240
 
 

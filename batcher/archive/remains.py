@@ -24,8 +24,9 @@ from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
 from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.fold import fold, places
 from batcher.stages.listen import last_clocks, lifetime
-from batcher.stages.restore import restore_clocks, restore_parts, restore_seen
+from batcher.stages.restore import restore_clocks, restore_parts, restore_rows, restore_seen
 from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
 from batcher.telemetry import Verdict
@@ -105,7 +106,8 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     """Everything that goes on; a table of the state that no archive can tell begins empty."""
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     kept = 2 * max([rules.event_ttl, *rules.event_ttls.values()])
-    since = last.at - max(kept, 2 * rules.longest) - rules.window
+    # From the beginning of an hour: who had a place in it is known by who came first.
+    since = (last.at - max(kept, 2 * rules.longest) - rules.window).replace(minute=0, second=0, microsecond=0)
     occurrences = (
         scan(root, "occurrences", since=since)
         .filter(pl.col("received_at") >= since)
@@ -116,8 +118,10 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     recent = occurrences.filter(pl.col("received_at") >= last.at - kept)
     clocks = restore_clocks(recent).collect().lazy()
     slots = _slots(root, since).lazy()
-    routed = told(told_mapped(occurrences, rules.routes), occurrences, rules)
-    parts = restore_parts(routed, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    routed = restore_rows(told(told_mapped(occurrences, rules.routes), occurrences, rules))
+    nobody = schema.empty(schema.PLACES).lazy()
+    folded = fold(routed, nobody, most=rules.most, window=rules.window, critical=rules.critical).collect().lazy()
+    parts = restore_parts(folded, slots, window=rules.window, longest=rules.longest).collect().lazy()
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
         fold_summaries(parts, slots)
@@ -131,6 +135,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
         "open_summaries": summaries.sort("summary"),
         "served": _served(occurrences).sort(STATE_KEYS["served"]),
+        "places": places(folded, nobody, window=rules.window).filter(pl.col("until") > now),
     }
     return {
         name: completed(found[name].collect(), columns) if name in found else schema.empty(columns)

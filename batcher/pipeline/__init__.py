@@ -33,10 +33,12 @@ from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
+from batcher.stages.fold import fold, places
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import locate
 from batcher.stages.measure import measure
+from batcher.stages.places import outdated as outdated_places
 from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.redefine import end_all, redefined
 from batcher.stages.renew import revive, write_again
@@ -76,7 +78,7 @@ def run(
 
     The lines of ``again`` were received before all others, and stand before them.
     """
-    seen, known, known_clocks = (state[name].lazy() for name in ("seen", "contacts", "clocks"))
+    seen, known, known_clocks, placed = (state[name].lazy() for name in ("seen", "contacts", "clocks", "places"))
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
@@ -89,9 +91,8 @@ def run(
     mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
     located = _collect(_routed(targets, mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
-    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
-    happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
-    parts = _collect(sessions(measured(happened), mapped.summaries, window=rules.window, longest=rules.longest))
+    folded = _collect(_folded(told(adopted, located, rules), placed, rules))
+    parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
         parts,
         mapped.slots.select(*schema.OPEN_SLOTS),
@@ -116,6 +117,8 @@ def run(
         **_served(state["served"].lazy(), uses(targets), now, rules),
         **_listings(state["listings"].lazy(), said.lists),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
+        **_places(placed, places(folded, placed, window=rules.window), now),
+        "folded": folded.filter(kind=SummaryKind.FOLDED.value).select(pl.len()),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
         "revived": renewed.revived.select("summary").sort("summary"),
@@ -246,14 +249,25 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
     """Return the rows that are told, once a place: those ``mapped``, and those of ``located`` that routes copy."""
     copies = told_elsewhere(located, rules.routes, allowed=rules.trust.allowed)
     rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
-    plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""))
+    plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""), objects=pl.lit(0, pl.Int64))
     return regard_owner(plain) if rules.owner else plain
+
+
+def _folded(rows: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
+    happened = rows.filter(pl.col("grew") > 0)
+    return fold(happened, placed, most=rules.most, window=rules.window, critical=rules.critical)
 
 
 def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
     learned = learn(known, told).sort("cluster_uid", "name")
     gone = outdated(known, now).sort("cluster_uid", "name")
     return {"nodes": learned, "nodes_gone": gone, "nodes_known": pl.concat([known, learned])}
+
+
+def _places(known: pl.LazyFrame, taken: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
+    gone = outdated_places(known, now).sort("level", "key")
+    return {"places": taken.filter(pl.col("until") > now), "places_gone": gone}
 
 
 def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:

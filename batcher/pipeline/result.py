@@ -69,6 +69,7 @@ def result(
         "served": told_again_stays("served", frames["served"], frames["served_gone"]),
         "nodes": told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
         "definitions": Change(frames["definitions"], frames["definitions"].clear().select(STATE_KEYS["definitions"])),
+        "places": Change(frames["places"], frames["places_gone"]),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }
@@ -104,6 +105,7 @@ def _sums(
         "published": ends.get("published", 0),
         "dead_lettered": ends.get("dead_lettered", 0),
         "archived": ends.get("archived", 0),
+        "folded": int(frames["folded"].item()),
         "writes": int(outcomes["written"].sum()),
         "slots": len(tables["summaries"]),
         "gaps": len(tables["gaps"]),

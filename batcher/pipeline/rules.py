@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from batcher.stages.adopt import Mapping
 from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
+from batcher.stages.fold import Most
 from batcher.stages.grade import NORMAL
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
 from batcher.stages.render import Look
@@ -36,6 +37,10 @@ class Rules:
     """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
     minimum: str = NORMAL
     """What is less severe (:data:`batcher.stages.grade.GRADES`) is told to nobody."""
+    max_keys: int = ANY_NUMBER
+    """Summaries of their own per cluster namespace, target, share and clock hour."""
+    max_live: int = ANY_NUMBER
+    """Events of a workspace that are alive at a time."""
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -60,6 +65,11 @@ class Rules:
     def bounds(self) -> Bounds:
         """How long summaries go on and wait."""
         return Bounds(self.window, self.hold, self.max_age, self.max_pending)
+
+    @property
+    def most(self) -> Most:
+        """How many summaries there may be."""
+        return Most(self.max_keys, self.max_live)
 
     @property
     def look(self) -> Look:

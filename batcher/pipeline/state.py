@@ -23,6 +23,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "served": ("cluster_uid", "namespace"),
     "nodes": ("cluster_uid", "name"),
     "definitions": ("name",),
+    "places": ("level", "key"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -37,6 +38,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "served": schema.SERVED,
     "nodes": schema.NODES,
     "definitions": schema.DEFINITIONS,
+    "places": schema.PLACES,
 }
 
 State = dict[str, pl.DataFrame]

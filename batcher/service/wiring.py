@@ -40,6 +40,8 @@ def rules_of(settings: Settings) -> Rules:
         routes=tuple(_route(route, settings.clusters) for route in settings.routes),
         critical=tuple(settings.severity.critical),
         minimum=settings.publish.minimum_severity,
+        max_keys=settings.aggregation.max_aggregated_events,
+        max_live=settings.publish.max_live_events,
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )

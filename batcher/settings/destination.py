@@ -64,7 +64,7 @@ class Kcp(Model):
 
 
 class Publish(Model):
-    """What is written, how often a summary is written again, how fast, and how many may wait."""
+    """What is written, how often a summary is written again, how fast, how many may wait, and how many there are."""
 
     minimum_severity: SeverityName = "normal"
     """What is less severe is archived only, wherever it is routed."""
@@ -78,3 +78,5 @@ class Publish(Model):
     """Writes in memory, and ended summaries that wait for a workspace that is away."""
     max_age: Duration = timedelta(hours=1)
     """How long ended summaries wait; then they are dead letters. kcp keeps an Event no longer, by default."""
+    max_live_events: int = Field(default=2000, ge=100)
+    """Events of a workspace at a time: a third of them in a clock hour, and what is beyond is told together."""

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from batcher import kinds
 from batcher.settings.values import Duration, FreeKey, KindName, LabelValue, Model
@@ -12,12 +12,15 @@ _ANNOTATIONS_BYTES = 64 * 1024
 
 
 class Aggregation(Model):
-    """Sessions: how long a silence ends one, how long a row of the archive's ``summaries`` may be."""
+    """Sessions: how long a silence ends one, how long a row of the archive's ``summaries`` may be; and how many."""
 
     window: Duration = timedelta(minutes=5)
     """After so much silence a summary ends. When it changes, all that is open ends, and begins anew."""
     max_duration: Duration = timedelta(hours=1)
     """A session that goes on has a row in the archive for each such piece. When it changes, all that is open ends."""
+    max_aggregated_events: int = Field(default=500, ge=1)
+    """Summaries of their own per cluster namespace and clock hour, normal ones and warnings each; later ones are told
+    together, by reason."""
 
 
 class Transform(Model):

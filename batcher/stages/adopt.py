@@ -205,11 +205,14 @@ def moves(
         pl.coalesce(f"{name}_ruled", name).alias(name) for name in (*_TO, *_WAS, "told_by", "told_at")
     )
     decided = _decided(both, pl.col("to_workspace").is_not_null(), pl.col("last_at"), "unmapped_uid", hold)
+    # What is about many objects is about the Namespace, which has another name in the workspace.
+    folds = (pl.col("kind") != "") & (pl.col("workspace") != "")
     moved = (
         decided.with_columns(unmapped_uid=pl.when(pl.col("workspace") == "").then("unmapped_uid").otherwise(pl.lit("")))
+        .with_columns(regarding_name=pl.when(folds).then("target_namespace").otherwise("regarding_name"))
         .with_columns(summary=summary_id())
         .filter(pl.col("summary") != pl.col("was"))
-        .select("was", "summary", *TARGET, "unmapped_uid", "adopted_by")
+        .select("was", "summary", *TARGET, "regarding_name", "unmapped_uid", "adopted_by")
     )
     # One that would take the name of another stays as it is: two summaries of one name could not be told apart.
     taken = summaries.select("summary")
@@ -255,7 +258,7 @@ def _ruled(
 
 def move(frame: pl.LazyFrame, moved: pl.LazyFrame) -> pl.LazyFrame:
     """Return ``frame`` (open summaries or slots) with what :func:`moves` says, ``is_moved`` and ``adopted_by``."""
-    names = ("summary", *TARGET, "unmapped_uid")
+    names = ("summary", *TARGET, "regarding_name", "unmapped_uid")
     return (
         frame.join(moved, left_on="summary", right_on="was", how="left", suffix="_to", maintain_order="left")
         .with_columns(

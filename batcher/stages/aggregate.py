@@ -3,7 +3,8 @@
 A session of a key ends when nothing was received of it for longer than the window. Time here is the spool's
 ``received_at``, which never runs backwards along positions; so a session is the same wherever a batch is
 cut. (By the clusters' own clocks a late row could join two sessions that were told already.) A slot is a
-piece of a session of at most ``longest``, so that one that never ends is still archived.
+piece of a session of at most ``longest``, so that one that never ends is still archived. A summary that is not plain
+has its clock hour in its key, and goes on for as long as that hour does: no silence ends it.
 
 Rows, slots and sessions are measured by the same columns (:data:`batcher.schema.MEASURES`), and
 :func:`_fold` makes the coarser from the finer.
@@ -12,9 +13,10 @@ Rows, slots and sessions are measured by the same columns (:data:`batcher.schema
 from datetime import datetime, timedelta
 
 import polars as pl
-import xxhash
 
 from batcher.schema import LATER_KEY, MEASURES, SESSION, SLOT, SUMMARY_KEY
+from batcher.stages.name import measured_text, named
+from batcher.stages.places import hour
 
 
 def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -57,15 +59,18 @@ def sessions(
         .sort("open_began")
         .unique(SUMMARY_KEY, keep="last", maintain_order=True)
     )
-    before = pl.coalesce(pl.col("received").shift(1).over(SUMMARY_KEY), "open_last")
-    adopted_before = pl.coalesce(pl.col("adopted_by").shift(1).over(SUMMARY_KEY), "open_adopted_by", 0)
+    before = pl.coalesce(pl.col("received").shift(1).over("same"), "open_last")
+    adopted_before = pl.coalesce(pl.col("adopted_by").shift(1).over("same"), "open_adopted_by", 0)
     is_of_another = (pl.col("adopted_by") != 0) & (pl.col("adopted_by") != adopted_before)
-    begins = (before.is_null() | (pl.col("received") - before > window) | is_of_another).alias("begins")
-    own = pl.col("received").first().over(*SUMMARY_KEY, "session")
+    is_silent = (pl.col("kind") == "") & (pl.col("received") - before > window)
+    begins = (before.is_null() | is_silent | is_of_another).alias("begins")
+    own = pl.col("received").first().over("same", "session")
     return (
         rows.join(previous, on=SUMMARY_KEY, how="left", maintain_order="left")
+        .with_row_index("row")
+        .with_columns(same=pl.col("row").first().over(SUMMARY_KEY))  # once: a number is grouped by in no time
         .with_columns(begins)
-        .with_columns(session=pl.col("begins").cum_sum().over(SUMMARY_KEY))
+        .with_columns(session=pl.col("begins").cum_sum().over("same"))
         .with_columns(began_at=pl.when(pl.col("session") == 0).then("open_began").otherwise(own))
         .with_columns(slot=_slot(pl.col("received"), longest))
         .select(*SLOT, *MEASURES)
@@ -91,7 +96,7 @@ def _fold(parts: list[pl.LazyFrame], by: tuple[str, ...]) -> pl.LazyFrame:
         .agg(
             pl.col("position", "last_at", "last_seen").max(),
             pl.col("first_seen").min(),
-            pl.col("revisions", "occurrences").sum(),
+            pl.col("revisions", "occurrences", "objects").sum(),
             pl.col("messages_vary").any() | (pl.col("message").n_unique() > 1),
             pl.col(newest).last(),
         )
@@ -107,25 +112,18 @@ def summary_id() -> pl.Expr:
     """
     values = {name: pl.col(name) for name in SESSION} | {"began_at": pl.col("began_at").dt.timestamp("us")}
     later = {name: values.pop(name) for name in LATER_KEY}
-    parts = [part for value in values.values() for part in _measured_text(value.cast(pl.String))]
+    parts = [part for value in values.values() for part in measured_text(value.cast(pl.String))]
     unambiguous = pl.concat_str(parts, separator=" ")
     for name, value in later.items():
-        named = pl.concat_str([unambiguous, pl.lit(name), *_measured_text(value)], separator=" ")
-        unambiguous = pl.when(value == "").then(unambiguous).otherwise(named)
-    return unambiguous.map_batches(_hash, return_dtype=pl.String)
-
-
-def _measured_text(value: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    return value.str.len_bytes().cast(pl.String), value
-
-
-def _hash(texts: pl.Series) -> pl.Series:
-    return pl.Series([xxhash.xxh3_128_hexdigest(text.encode()) for text in texts.to_list()], dtype=pl.String)
+        longer = pl.concat_str([unambiguous, pl.lit(name), *measured_text(value)], separator=" ")
+        unambiguous = pl.when(value == "").then(unambiguous).otherwise(longer)
+    return named(unambiguous)
 
 
 def is_closed(now: datetime, window: timedelta) -> pl.Expr:
-    """Whether a session (``last_at``) has been silent for longer than the window."""
-    return pl.lit(now) - pl.col("last_at") > window
+    """Whether a session (``last_at, kind``) has been silent for longer than the window, or its hour is over."""
+    is_silent, last = pl.lit(now) - pl.col("last_at") > window, hour(pl.col("last_at"))
+    return pl.when(pl.col("kind") == "").then(is_silent).otherwise(last < hour(pl.lit(now)))
 
 
 def is_slot_over(now: datetime, window: timedelta, longest: timedelta) -> pl.Expr:

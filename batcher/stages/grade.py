@@ -31,3 +31,11 @@ def grade(critical: Sequence[str] = ()) -> pl.Expr:
 def is_severe(minimum: str, critical: Sequence[str] = ()) -> pl.Expr:
     """Whether a row is at least as severe as ``minimum``, one of :data:`GRADES`."""
     return grade(critical).is_in(GRADES[GRADES.index(minimum) :])
+
+
+def share(critical: Sequence[str] = ()) -> pl.Expr:
+    """Return ``normal`` or ``warning``: whose share of what is bounded a row uses; what is critical uses the warnings'.
+
+    So no flood of what is normal, as whatever type it comes, takes the place of what is not.
+    """
+    return pl.when(grade(critical) == NORMAL).then(pl.lit(NORMAL)).otherwise(pl.lit(WARNING))

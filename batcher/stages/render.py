@@ -13,6 +13,8 @@ import msgspec
 import polars as pl
 
 from batcher.stages.conceal import conceal, origin_namespace
+from batcher.stages.fold import OURS
+from batcher.stages.word import words
 
 INT32 = 2**31 - 1
 _MESSAGE_BYTES = 1024
@@ -24,6 +26,8 @@ _LONGEST = {
 """Characters: what an API server takes of the new-style fields, and more than any real one has of the others."""
 _LOGICAL = "^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
+_SEVERAL = pl.col("cluster") == ""
+"""Whether a summary tells of all clusters together."""
 _MICROSECONDS = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -81,7 +85,8 @@ def _name() -> pl.Expr:
     """``<cluster>-<object>.<hash>``, a DNS-1123 subdomain: cluster <= 63, object <= 150, hash 16 characters."""
     safe = pl.col("regarding_name").str.to_lowercase().str.replace_all("[^a-z0-9]+", "-").str.slice(0, 150)
     middle = pl.concat_str(pl.lit("-"), safe.str.strip_chars("-"))
-    return pl.concat_str("cluster", pl.when(middle == "-").then(pl.lit("")).otherwise(middle), pl.lit("."),
+    cluster = pl.when(_SEVERAL).then(pl.lit(OURS)).otherwise("cluster")
+    return pl.concat_str(cluster, pl.when(middle == "-").then(pl.lit("")).otherwise(middle), pl.lit("."),
                          pl.col("summary").str.slice(0, 16))  # fmt: skip
 
 
@@ -95,7 +100,7 @@ def _event(now: datetime, look: Look) -> pl.Expr:
         pl.col("type"),
         pl.col("reason"),
         pl.col("message"),
-        pl.struct(component=pl.concat_str("cluster", pl.lit("/"), "component")).alias("source"),
+        pl.struct(component=_component()).alias("source"),
         pl.col("reporting_controller").alias("reportingComponent"),
         pl.lit("batcher").alias("reportingInstance"),
         pl.col("first_seen").dt.strftime(_SECONDS).alias("firstTimestamp"),
@@ -108,19 +113,19 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
     """Ours go over those of the configuration."""
     about = pl.when(pl.col("origin") == "").then("workspace").otherwise(pl.col("origin").str.extract("^(.*)/"))
     is_logical = about.str.contains(_LOGICAL)
-    regarding = pl.concat_str(
-        "regarding_api_version", "regarding_kind", origin_namespace(), "regarding_name", separator="/"
-    )
+    name = pl.when(pl.col("kind") == "").then("regarding_name").otherwise(origin_namespace())
+    regarding = pl.concat_str("regarding_api_version", "regarding_kind", origin_namespace(), name, separator="/")
     labels = {name: pl.lit(value) for name, value in look.labels.items()} | {
-        "kcp.io/sync-target": pl.col("cluster"),
+        "kcp.io/sync-target": pl.when(~_SEVERAL).then("cluster"),
         "kcp.io/workspace": pl.when(is_logical).then(about),
-        "batcher.kcp.io/kind": pl.lit("summary"),
+        "batcher.kcp.io/kind": pl.when(pl.col("kind") == "").then(pl.lit("summary")).otherwise("kind"),
     }
     annotations = {name: pl.lit(value) for name, value in look.annotations.items()} | {
-        "kcp.io/source-cluster": pl.col("cluster"),
+        "kcp.io/source-cluster": pl.when(~_SEVERAL).then("cluster"),
         "kcp.io/workspace-path": pl.when(~is_logical & (about != "")).then(about),
         "kcp.io/synced-at": pl.lit(now).dt.strftime(_SECONDS),
         "batcher.kcp.io/occurrences": pl.col("occurrences").cast(pl.String),
+        "batcher.kcp.io/objects": pl.when(pl.col("objects") > 0).then(pl.col("objects").cast(pl.String)),
         "batcher.kcp.io/first-seen": pl.col("first_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/last-seen": pl.col("last_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/regarding": pl.when(pl.col("origin") != "").then(regarding),
@@ -132,6 +137,10 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
         pl.struct(value.alias(key) for key, value in labels.items()).alias("labels"),
         pl.struct(value.alias(key) for key, value in annotations.items()).alias("annotations"),
     )
+
+
+def _component() -> pl.Expr:
+    return pl.when(_SEVERAL).then("component").otherwise(pl.concat_str("cluster", pl.lit("/"), "component"))
 
 
 def _regarding() -> pl.Expr:
@@ -159,11 +168,18 @@ def _related() -> pl.Expr:
 
 
 def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
-    """The newest message, said to vary when it did, within 1024 bytes; and whether it had to be cut for that."""
+    """The newest message, said to vary when it did, within 1024 bytes; and whether it had to be cut for that.
+
+    In front of it are the words of a summary of many, whose messages need not be said to vary.
+    """
     origin = pl.col("origin").str.strip_chars("/")
     whose = pl.when(origin == "").then(pl.lit("")).otherwise(pl.concat_str(origin, pl.lit(" ")))
-    start = pl.concat_str(pl.lit("["), whose, "cluster", pl.lit("] ")) if prefix else pl.lit("")
-    end = pl.when("messages_vary").then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
+    cluster = pl.when(_SEVERAL).then(pl.lit("several clusters")).otherwise("cluster")
+    where = pl.concat_str(pl.lit("["), whose, cluster, pl.lit("] ")) if prefix else pl.lit("")
+    start = pl.concat_str(where, words())
+    end = (
+        pl.when(pl.col("messages_vary") & (pl.col("kind") == "")).then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
+    )
     room = _MESSAGE_BYTES - start.str.len_bytes().cast(pl.Int64) - end.str.len_bytes().cast(pl.Int64)
     text = pl.col("message")
     fits = text.str.len_bytes() <= room

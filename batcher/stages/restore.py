@@ -63,13 +63,21 @@ def _hash(rows: pl.Series) -> pl.Series:
     return pl.DataFrame(hashes, schema=dict(_HASHES), orient="row").to_struct()
 
 
-def restore_parts(
-    occurrences: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta, longest: timedelta
-) -> pl.LazyFrame:
-    """Return the parts (:func:`batcher.stages.aggregate.sessions`) of ``occurrences`` that are in none of ``slots``.
+def restore_rows(occurrences: pl.LazyFrame) -> pl.LazyFrame:
+    """Return those of archived ``occurrences`` that were summed up, with the columns that an older version lacked.
 
-    In: :data:`batcher.schema.OCCURRENCES` about their owners, and archived :data:`batcher.schema.SUMMARIES`. The
-    slots of a key are archived in their order, so what it received up to the newest of them is in one.
+    Nothing of them is adopted: what had no workspace when it was received has none.
+    """
+    counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
+    waiting = {"namespace_uid": pl.col("namespace_uid").fill_null(""), "adopted_by": pl.lit(0, pl.Int64)}
+    return counted.filter(pl.col("grew") > 0).with_columns(since_at=_since_at(), **waiting)
+
+
+def restore_parts(rows: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta, longest: timedelta) -> pl.LazyFrame:
+    """Return the parts (:func:`batcher.stages.aggregate.sessions`) of ``rows`` that are in none of ``slots``.
+
+    In: rows of :func:`batcher.stages.fold.fold`, and archived :data:`batcher.schema.SUMMARIES`. The slots of a key
+    are archived in their order, so what it received up to the newest of them is in one.
     """
     archived = slots.group_by(SUMMARY_KEY).agg(
         pl.max("began_at"),
@@ -78,13 +86,9 @@ def restore_parts(
         closed=pl.lit(value=False),
         adopted_by=pl.lit(0, pl.Int64),
     )
-    counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
-    happened = counted.filter(pl.col("grew") > 0)
-    waiting = {"namespace_uid": pl.col("namespace_uid").fill_null(""), "adopted_by": pl.lit(0, pl.Int64)}
-    rows = measured(happened.with_columns(since_at=_since_at(), **waiting)).join(
-        archived.select(*SUMMARY_KEY, "through"), on=SUMMARY_KEY, how="left", maintain_order="left"
-    )
-    later = rows.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
+    known = archived.select(*SUMMARY_KEY, "through")
+    told = measured(rows).join(known, on=SUMMARY_KEY, how="left", maintain_order="left")
+    later = told.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
     return sessions(later, archived, window=window, longest=longest)
 
 

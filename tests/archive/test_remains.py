@@ -19,6 +19,7 @@ from batcher.archive.events import Selection, newest
 from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import kept_paths
+from batcher.pipeline import Rules
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
@@ -51,15 +52,17 @@ def deliver(h: History, archive: Path) -> None:
     h.batches.delivered(Deliverer(archive, h.directory.staged, h.directory.id).deliver(h.batches.undelivered))
 
 
-def take_over(directory: DataDirectory, archive: Path, *, minute: float, scopes: Sequence[str] = ("",)) -> None:
+def take_over(
+    directory: DataDirectory, archive: Path, *, minute: float, scopes: Sequence[str] = ("",), rules: Rules = RULES
+) -> None:
     """Start a new directory on ``archive``, as a run does before it reads its spool."""
     with directory.owned():
         check_owner(archive, directory.id, take_over=directory.is_new)
-        batches = Batches(directory, lambda _start, _end: iter(()), RULES)
+        batches = Batches(directory, lambda _start, _end: iter(()), rules)
         batches.load()
         if directory.is_new:
             now = START_AT + timedelta(minutes=minute)
-            go_on(batches, archive, rules=RULES, scopes={"us-west1": scopes}, now=now)
+            go_on(batches, archive, rules=rules, scopes={"us-west1": scopes}, now=now)
 
 
 def failed(h: History, archive: Path) -> list[str]:
@@ -138,6 +141,41 @@ def test_no_row_no_slot_no_total_changes_when_a_new_directory_goes_on_with_the_a
     # Pods a and x go on; of the others, all that ended within a TTL are told once more.
     assert batches.row(25, named=True)["opened"] == 2 + 15
     assert h.batches.last.totals["occurrences"] == expected.occurrences["grew"].sum()
+
+
+FEW = replace(RULES, max_keys=2, max_live=48, event_ttl=timedelta(minutes=5), longest=timedelta(minutes=10))
+"""With so short a TTL and slot, all that is read of an archive is the last quarter of an hour."""
+
+
+@pytest.mark.parametrize("lost_after", [1, 3, 5])
+def test_who_has_a_summary_of_its_own_and_who_has_not_is_the_same_after_a_take_over(
+    tmp_path: Path, lost_after: int
+) -> None:
+    names = ["ab", "cd", "ae", "fc", "bg", "ah", "ai"]
+    steps = [
+        received(watched(*(event(name, 10 * n + m, count=n + 1) for m, name in enumerate(pair, 1))), minute=9 * n)
+        for n, pair in enumerate(names)
+    ]
+    with history(tmp_path / "whole", rules=FEW) as h:
+        for happens in steps:
+            happens(h)
+        expected = told(h, tmp_path / "none"), h.batches.state["places"].sort("level", "key")
+        assert {"", "folded"} == set(expected[0].summaries["kind"])
+    with history(tmp_path / "lost", rules=FEW) as h:
+        for happens in steps[:lost_after]:
+            happens(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=9 * (lost_after - 1), rules=FEW)
+    with history(new, rules=FEW) as h:
+        for happens in steps[lost_after:]:
+            happens(h)
+        found = told(h, tmp_path / "archive")
+        assert found.slots.equals(expected[0].slots)
+        again = found.summaries.join(expected[0].summaries, on="summary", how="semi")
+        assert again.equals(expected[0].summaries)
+        assert h.batches.state["places"].sort("level", "key").equals(expected[1])
+        assert failed(h, tmp_path / "archive") == []
 
 
 Delivery = tuple[str, str, int, int, int]

@@ -195,7 +195,7 @@ KEPT: Columns = {
         "cluster", "message", "component", "reporting_controller", "related_api_version", "related_kind",
         "related_namespace", "related_name", "related_field_path")},
     "position": pl.Int64, "received_at": TIME, "since_at": TIME, "last_at": TIME, "grew": pl.Int64,
-    "regarding_namespace": pl.String, "namespace_uid": pl.String, "adopted_by": pl.Int64,
+    "regarding_namespace": pl.String, "namespace_uid": pl.String, "adopted_by": pl.Int64, "objects": pl.Int64,
 }  # fmt: skip
 
 
