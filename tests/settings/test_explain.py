@@ -90,7 +90,7 @@ def test_every_gate_is_explained_with_its_stage() -> None:
     [
         (
             "publish.maxage",
-            "explain: 'publish.maxage' is no setting; near: publish.maxAge, publish.maxPending, publish",
+            "explain: 'publish.maxage' is no setting; near: publish.maxAge, publish.maxPending, publish.maxLiveEvents",
         ),
         ("maxAge", "explain: 'maxAge' is no setting; near: publish.maxAge"),
         ("zzz", "explain: 'zzz' is no setting; see: batcher config explain"),
