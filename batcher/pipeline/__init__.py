@@ -33,6 +33,7 @@ from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
+from batcher.stages.filter import cases, filter_rows
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import locate
@@ -42,6 +43,7 @@ from batcher.stages.redefine import end_all, redefined
 from batcher.stages.renew import revive, write_again
 from batcher.stages.route import route, told_elsewhere, told_mapped
 from batcher.stages.settle import settle
+from batcher.stages.tally import tally
 from batcher.stages.vanish import begun_lists, under_way, vanish
 from batcher.telemetry import Fate, SummaryKind
 
@@ -87,7 +89,10 @@ def run(
     said = _said(state, decoded)
     targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
     mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
-    located = _collect(_routed(targets, mapped.judged, rules))
+
+    filtered = filter_rows(targets, rules.filter, critical=rules.critical)
+
+    located = _collect(_routed(filtered, mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
     happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
@@ -106,6 +111,7 @@ def run(
         "rows": rows.group_by("is_new").len(),
         "retried": _counted_again(rows),
         "clusters": _by_cluster(rows).sort("cluster"),
+        "rules": tally(located, cases(rules.filter)),
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
         "forgotten": forgotten(seen, clocks_now, event_ttl=event_ttl).sort(OCCURRENCE),

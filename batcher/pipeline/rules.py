@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from batcher.redact import Redaction
 from batcher.stages.adopt import Mapping
 from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
+from batcher.stages.filter import PASSES_ALL, Filter
 from batcher.stages.grade import NORMAL
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
 from batcher.stages.render import Look
@@ -36,6 +38,9 @@ class Rules:
     """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
     minimum: str = NORMAL
     """What is less severe (:data:`batcher.stages.grade.GRADES`) is told to nobody."""
+    filter: Filter = PASSES_ALL
+    redact_archive: tuple[Redaction, ...] = ()
+    redact_publish: tuple[Redaction, ...] = ()
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -64,4 +69,4 @@ class Rules:
     @property
     def look(self) -> Look:
         """How summaries look."""
-        return Look(self.prefix, self.expose_nodes, self.labels, self.annotations)
+        return Look(self.prefix, self.expose_nodes, self.labels, self.annotations, self.redact_publish)

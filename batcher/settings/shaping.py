@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from batcher import kinds
-from batcher.settings.values import Duration, FreeKey, KindName, LabelValue, Model
+from batcher.settings.values import ClusterName, Duration, FreeKey, KindName, LabelValue, Model, Pattern
 
 _ANNOTATIONS_BYTES = 64 * 1024
 
@@ -18,6 +18,30 @@ class Aggregation(Model):
     """After so much silence a summary ends. When it changes, all that is open ends, and begins anew."""
     max_duration: Duration = timedelta(hours=1)
     """A session that goes on has a row in the archive for each such piece. When it changes, all that is open ends."""
+
+
+class Redaction(Model):
+    """Text that is taken out wherever it stands in the texts of Events."""
+
+    name: ClusterName
+    """For people."""
+    pattern: Pattern
+    """A regular expression (RE2 syntax: no look-around, no back-references) of what is taken out."""
+    replace: str = Field(default="***", max_length=64)
+    """What stands there instead. ``$1`` or ``${1}`` is what the first group found, ``$$`` is a dollar."""
+    at: Literal["spool", "archive", "publish"]
+    """``spool``: before anything reaches the disk, in all texts of an Event. ``archive``: in the messages of the
+    archive's tables; workspaces and files of the data directory have the original. ``publish``: in the messages that
+    are written to workspaces, and nowhere else."""
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> Self:
+        import polars as pl  # noqa: PLC0415  only who redacts waits for it
+
+        if pl.Series([""]).str.contains(self.pattern).item():
+            message = f"pattern: {self.pattern!r} matches the empty text, which is everywhere"
+            raise ValueError(message)
+        return self
 
 
 class Transform(Model):
@@ -35,6 +59,8 @@ class Transform(Model):
     """Labels put on every summary."""
     add_annotations: dict[FreeKey, str] = {}
     """Annotations put on every summary, at most 64 KiB together."""
+    redact: list[Redaction] = Field(default=[], max_length=100)
+    """In this order."""
 
     @model_validator(mode="after")
     def _annotations_fit(self) -> Self:
