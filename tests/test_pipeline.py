@@ -129,13 +129,12 @@ def test_a_batch_says_what_each_rule_did_also_those_that_did_nothing() -> None:
     story = Story(replace(RULES, filter=NOISE))
     result = story.batch(watched(event("a", 1), event("b", 2, count=3), event("b2", 3)), minute=1)
     at_, position = MICROS + 60_000_000, result.tables["occurrences"]["position"].to_list()
-    every = {"since": at_, "rows": 3}
     assert result.rules == (
-        RuleCount("seen", Action.SHADOW, **every, hits=3, occurrences=5, matches=3, last_at=at_,
+        RuleCount("seen", Action.SHADOW, at_, 3, hits=3, occurrences=5, matches=3, last_at=at_,
                   last_position=position[2]),
-        RuleCount("noise", Action.DROP, **every, hits=2, occurrences=4, matches=2, last_at=at_,
+        RuleCount("noise", Action.DROP, at_, 3, hits=2, occurrences=4, matches=2, last_at=at_,
                   last_position=position[2]),
-        RuleCount("behind", Action.DROP, **every, matches=1, taken={"noise": 1}),
+        RuleCount("behind", Action.DROP, at_, 3, matches=1, taken={"noise": 1}),
     )  # fmt: skip
     idle = story.batch(minute=2).rules
     assert [(count.name, count.rows, count.hits) for count in idle] == [

@@ -154,7 +154,8 @@ def test_cutting_batches_anywhere_changes_no_verdict_of_a_rule_and_no_count_of_o
     whole = frames(history)
     found: list[tuple[pl.DataFrame, list[RuleCount]]] = []
     for parts in ([whole], parts_of(whole, where)):
-        state, counts, rows = empty_state(), [], []
+        state, rows = empty_state(), []
+        counts: list[RuleCount] = []
         for number, part in enumerate((part for part in parts if part), 1):
             state, result = batch(state, part, number, part[-1][1][0].received_at, FILTERED)
             counts = add_counts(counts, result.rules)

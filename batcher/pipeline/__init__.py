@@ -89,10 +89,7 @@ def run(
     said = _said(state, decoded)
     targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
     mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
-
-    filtered = filter_rows(targets, rules.filter, critical=rules.critical)
-
-    located = _collect(_routed(filtered, mapped.judged, rules))
+    located = _collect(_routed(_judged(targets, rules), mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
     happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
@@ -179,6 +176,11 @@ def _said(state: State, decoded: Decoded) -> _Said:
 def _located(rows: pl.LazyFrame, claims: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     mapping = rules.namespaces
     return locate(rows, claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered)
+
+
+def _judged(targets: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Say of each row whether it may be told at all."""
+    return targets.pipe(filter_rows, rules.filter, critical=rules.critical)
 
 
 def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

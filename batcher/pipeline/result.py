@@ -1,5 +1,6 @@
 """From the frames that the stages gave to tables, changes of state and sums."""
 
+from collections import Counter
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from batcher.pipeline.hits import rule_counts
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_KEYS, Change, told_again_stays, with_others
 from batcher.redact import redacted
-from batcher.stages.filter import cases, kind_of_verdict
+from batcher.stages.filter import cases
 from batcher.stages.gaps import STREAM
 from batcher.stages.render import Look, render
 from batcher.telemetry import Fate, RuleCount
@@ -91,7 +92,9 @@ def _sums(
 ) -> dict[str, int]:
     by_novelty = dict(frames["rows"].iter_rows())
     occurrences, summaries = tables["occurrences"], frames["summaries"]
-    verdicts: dict[str, int] = dict(occurrences.select(kind_of_verdict()).to_series().value_counts().iter_rows())
+    verdicts: Counter[str] = Counter()
+    for verdict, rows in occurrences["verdict"].value_counts().iter_rows():
+        verdicts[verdict.partition(":")[0]] += rows
     ends: dict[str, int] = dict(summaries["end"].drop_nulls().value_counts().iter_rows())
     ignored, quarantined = sum(decoded.ignored.values()), len(decoded.quarantined)
     fates = tables["retries"]["fate"]
@@ -103,10 +106,10 @@ def _sums(
         "ignored": ignored + int((fates == Fate.IGNORED.value).sum()),
         "quarantined": quarantined,
         "occurrences": int(occurrences["grew"].sum()),
-        "kept": verdicts.get("kept", 0),
-        "unmapped": verdicts.get("unmapped", 0),
-        "archive_only": verdicts.get("archive-only", 0),
-        "filtered": verdicts.get("filtered", 0),
+        "kept": verdicts["kept"],
+        "unmapped": verdicts["unmapped"],
+        "archive_only": verdicts["archive-only"],
+        "filtered": verdicts["filtered"],
         "opened": int(summaries["is_new"].sum()),
         "revived": len(tables["revivals"]),
         "published": ends.get("published", 0),

@@ -54,6 +54,13 @@ def test_archive_alone_tells_nobody_and_says_so() -> None:
     assert told(Route("quiet"), Route("loud", mapped=True)) == ("kept", [HERE])
 
 
+def test_what_is_filtered_stays_so_and_is_told_nowhere_whatever_routes_say() -> None:
+    filtered = {"verdict": "filtered:noise"}
+    assert told(Route("quiet"), **filtered) == ("filtered:noise", [])
+    assert told(Route("sre", mapped=True, elsewhere=(SRE,)), **filtered) == ("filtered:noise", [])
+    assert told(**filtered) == ("filtered:noise", [])
+
+
 def test_what_is_unmapped_is_told_elsewhere_as_nobodys_and_goes_on_waiting() -> None:
     found = told(Route("sre", mapped=True, elsewhere=(SRE,)), **NOBODYS)
     assert found == ("unmapped", [("", "", ""), ("root:sre", "default", "/")])
