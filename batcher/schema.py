@@ -153,8 +153,12 @@ OCCURRENCES: Columns = {
     "target_namespace": pl.String,
     "namespace_uid": pl.String,
     "routes": pl.String,
+    "shadowed": pl.String,
+    "kept_by": pl.String,
 }
 """Archive: one row a revision, exactly once; ``grew`` is how many occurrences it added, maybe 0.
+
+``shadowed`` has the names of the shadow rules that hit it, separated by commas; ``kept_by`` that of a keep rule.
 
 ``since_at`` is the earliest time that they can be said to have begun. ``identity_time`` is the time in the counting
 identity, as the API server wrote it: with the columns beside it a lost state can be counted on from."""
@@ -362,6 +366,7 @@ BATCHES: Columns = {
     "kept": pl.Int64,
     "unmapped": pl.Int64,
     "archive_only": pl.Int64,
+    "filtered": pl.Int64,
     "opened": pl.Int64,
     "revived": pl.Int64,
     "published": pl.Int64,

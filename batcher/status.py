@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from batcher.errors import DataDirError
-from batcher.telemetry import Sample
+from batcher.telemetry import RuleCount, Sample, Verdict
 
 _FILE = "status.json"
 
@@ -69,6 +69,8 @@ class Status(msgspec.Struct, frozen=True):
     quarantine_bytes: int = 0
     quarantine_trouble: str = ""
     """Which clusters are not read because what they sent could not be counted, and is too much."""
+    rules: list[RuleCount] = []
+    """What each rule of the filter did so far."""
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
 
@@ -115,6 +117,8 @@ def samples(status: Status) -> Iterator[Sample]:
         yield Sample("batcher_lines", totals[fate], (fate,))
     for end in ("published", "dead_lettered", "archived"):
         yield Sample("batcher_summaries_ended", totals[end], (end,))
+    for verdict in Verdict:
+        yield Sample("batcher_verdicts", totals.get(verdict.value.replace("-", "_"), 0), (verdict.value,))
     yield Sample("batcher_lines_retried", totals.get("retried", 0))
     yield Sample("batcher_occurrences", totals["occurrences"])
     yield Sample("batcher_summaries_opened", totals["opened"])
@@ -132,8 +136,19 @@ def samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_quarantine_full", bool(status.quarantine_trouble))
     yield Sample("batcher_config_refused", bool(status.config_trouble))
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
+    for rule in status.rules:
+        yield from _rule_samples(rule)
     for cluster in status.clusters:
         yield from _cluster_samples(cluster)
+
+
+def _rule_samples(rule: RuleCount) -> Iterator[Sample]:
+    """Their names are those of the configuration, and never text of an Event."""
+    labels = (rule.name, rule.action.value)
+    yield Sample("batcher_rule_hits", rule.hits, labels)
+    yield Sample("batcher_rule_rows", rule.rows, labels)
+    if rule.last_at:
+        yield Sample("batcher_rule_last_hit_seconds", rule.last_at / 1_000_000, labels)
 
 
 def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:

@@ -7,6 +7,8 @@ label. Nothing here counts.
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+import msgspec
+
 
 class Verdict(StrEnum):
     """What became of a revision; every row of ``occurrences`` has one."""
@@ -15,6 +17,17 @@ class Verdict(StrEnum):
     UNMAPPED = "unmapped"
     ARCHIVE_ONLY = "archive-only"
     """A route says that nobody is told."""
+    FILTERED = "filtered"
+    """A rule says so; in a row, a colon and the name of the rule follow."""
+
+
+class Action(StrEnum):
+    """What a rule of the filter does with what it matches."""
+
+    DROP = "drop"
+    KEEP = "keep"
+    SHADOW = "shadow"
+    """Nothing: it is only counted."""
 
 
 class SummaryKind(StrEnum):
@@ -63,6 +76,28 @@ class Fate(StrEnum):
     """Of a dead letter: it is an open summary again."""
 
 
+class RuleCount(msgspec.Struct, frozen=True):
+    """What a rule of the filter did in a batch, or so far; rows are revisions."""
+
+    name: str
+    action: Action
+    since: int
+    """Microseconds since the epoch: when it was first asked."""
+    rows: int = 0
+    """All that were judged since."""
+    hits: int = 0
+    """Rows that it matched and was asked of: that no rule before it had decided."""
+    occurrences: int = 0
+    """Of those."""
+    matches: int = 0
+    """Rows that it matches, asked or not."""
+    last_at: int = 0
+    """When its last hit was received, in microseconds since the epoch; 0: it had none."""
+    last_position: int = 0
+    taken: dict[str, int] = {}
+    """Rows that it matches, by the rule that had decided them before."""
+
+
 class Metric(NamedTuple):
     """A metric's kind, what it means, and its labels (never a name, uid or message: they are unbounded)."""
 
@@ -75,6 +110,10 @@ METRICS = {
     "batcher_lines": Metric("counter", "Delivered lines, by what became of them.", ("fate",)),
     "batcher_lines_retried": Metric("counter", "Lines that left quarantine; their new fate is counted as well."),
     "batcher_occurrences": Metric("counter", "Occurrences counted."),
+    "batcher_verdicts": Metric("counter", "Revisions, by their verdict.", ("verdict",)),
+    "batcher_rule_hits": Metric("counter", "Revisions that a rule decided or shadowed.", ("rule", "action")),
+    "batcher_rule_rows": Metric("counter", "Revisions judged since the rule is there.", ("rule", "action")),
+    "batcher_rule_last_hit_seconds": Metric("gauge", "Unix time of a rule's last hit.", ("rule", "action")),
     "batcher_summaries_opened": Metric("counter", "Summaries begun."),
     "batcher_summaries_revived": Metric("counter", "Dead letters that were retried."),
     "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),

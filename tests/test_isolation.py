@@ -26,6 +26,7 @@ from batcher.settings import anchored
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.locate import Rule, Trust
+from batcher.stages.match import Match
 from batcher.stages.route import Route, Where
 from batcher.stages.settle import OUTCOMES
 from tests.publish.kcp import Kcp, publishing, write
@@ -93,7 +94,7 @@ def route(draw: st.DrawFn) -> Route:
     places = st.lists(st.builds(Where, names, st.sampled_from(["default", "ops"])), min_size=1, max_size=4)
     chosen = st.sampled_from([(), (anchored("root:**"),), (".*",)])
     name, mapped = draw(st.sampled_from(["a", "b", "a-b"])), draw(st.booleans())
-    return Route(name, mapped=mapped, workspaces=draw(chosen), elsewhere=tuple(draw(places)))
+    return Route(name, Match(workspaces=draw(chosen)), mapped=mapped, elsewhere=tuple(draw(places)))
 
 
 def sections(batch: Sequence[Said], first: int) -> list[Section]:

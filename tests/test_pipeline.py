@@ -16,10 +16,15 @@ from polars.testing import assert_frame_equal
 from batcher import schema
 from batcher.decode import Decoded, decode
 from batcher.pipeline import STATE_KEYS, Change, Result, Rules, advance, empty_state, run
+from batcher.redact import Redaction
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
+from batcher.stages.filter import Filter, FilterRule
 from batcher.stages.locate import Rule
+from batcher.stages.match import Match
+from batcher.stages.route import Route, Where
 from batcher.stages.settle import OUTCOMES
+from batcher.telemetry import Action, RuleCount
 from tests.sections import STREAM, event, watched
 
 START = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
@@ -95,6 +100,68 @@ def test_a_batch_says_what_became_of_every_line() -> None:
     assert result.tables["occurrences"].select("batch", "name", "grew", "verdict", "target_namespace").rows() == [
         (1, "a.1", 3, "kept", "shop"), (1, "b.1", 1, "unmapped", ""),
     ]  # fmt: skip
+
+
+NOISE = Filter(
+    (
+        FilterRule("seen", Action.SHADOW, Match(types=("Warning",))),
+        FilterRule("noise", Action.DROP, Match(objects=("pod/b*",))),
+        FilterRule("behind", Action.DROP, Match(objects=("pod/b",))),
+    )
+)
+
+
+def test_what_is_filtered_is_archived_with_its_rule_and_is_part_of_no_summary() -> None:
+    routes = (Route("any", mapped=True, elsewhere=(Where("root:sre"),)), Route("quiet", Match(objects=("pod/b",))))
+    story = Story(replace(RULES, filter=NOISE, routes=routes))
+    result = story.batch(watched(event("a", 1), event("b", 2, count=3), event("b2", 3, namespace="api")), minute=0)
+    assert counts(result) == {
+        "received": 3, "revisions": 3, "occurrences": 5, "kept": 1, "filtered": 2, "opened": 2,
+    }  # fmt: skip
+    assert result.tables["occurrences"].select("name", "verdict", "shadowed").rows() == [
+        ("a.1", "kept", "seen"), ("b.1", "filtered:noise", "seen"), ("b2.1", "filtered:noise", "seen"),
+    ]  # fmt: skip
+    assert story.state["open_summaries"]["regarding_name"].unique().to_list() == ["a"]
+    assert result.clusters["us-west1"]["occurrences"] == 5
+
+
+def test_a_batch_says_what_each_rule_did_also_those_that_did_nothing() -> None:
+    story = Story(replace(RULES, filter=NOISE))
+    result = story.batch(watched(event("a", 1), event("b", 2, count=3), event("b2", 3)), minute=1)
+    at_, position = MICROS + 60_000_000, result.tables["occurrences"]["position"].to_list()
+    assert result.rules == (
+        RuleCount("seen", Action.SHADOW, at_, 3, hits=3, occurrences=5, matches=3, last_at=at_,
+                  last_position=position[2]),
+        RuleCount("noise", Action.DROP, at_, 3, hits=2, occurrences=4, matches=2, last_at=at_,
+                  last_position=position[2]),
+        RuleCount("behind", Action.DROP, at_, 3, matches=1, taken={"noise": 1}),
+    )  # fmt: skip
+    idle = story.batch(minute=2).rules
+    assert [(count.name, count.rows, count.hits) for count in idle] == [
+        ("seen", 0, 0),
+        ("noise", 0, 0),
+        ("behind", 0, 0),
+    ]
+
+
+def test_what_is_taken_out_of_the_archive_is_in_no_table_of_it_and_goes_to_the_workspace_all_the_same() -> None:
+    story = Story(replace(RULES, redact_archive=(Redaction("fail(ed)", "$1"),)))
+    first = story.batch(watched(event("a", 1)), minute=0)
+    assert first.tables["occurrences"]["message"].to_list() == ["Back-off restarting ed container"]
+    assert story.state["open_summaries"]["message"].to_list() == ["Back-off restarting failed container"]
+    last = story.batch(minute=6, told=story.told([False]))
+    assert last.tables["summaries"]["message"].to_list() == ["Back-off restarting ed container"]
+    (dead,) = last.tables["dead_letters"].to_dicts()
+    assert dead["message"] == "Back-off restarting ed container"
+    assert json.loads(dead["event"])["message"] == "[us-west1] Back-off restarting ed container"
+
+
+def test_what_is_taken_out_of_what_is_published_is_in_the_rendered_text_alone() -> None:
+    story = Story(replace(RULES, redact_publish=(Redaction("failed", "***"),)))
+    story.batch(watched(event("a", 1)), minute=0)
+    (dead,) = story.batch(minute=6, told=story.told([False])).tables["dead_letters"].to_dicts()
+    assert dead["message"] == "Back-off restarting failed container"
+    assert json.loads(dead["event"])["message"] == "[us-west1] Back-off restarting *** container"
 
 
 def test_a_written_summary_ends_published_once_it_is_silent_and_its_slot_is_archived() -> None:

@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from batcher.errors import ConfigError
-from batcher.settings import Settings, allowed, load, parse_duration, validate
+from batcher.settings import Match, Settings, allowed, load, parse_duration, validate
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -269,3 +269,95 @@ def test_settings_cannot_be_changed() -> None:
     settings: Settings = validate(document(), "t")
     with pytest.raises(ValidationError, match="frozen"):
         settings.batch.max_rows = 1  # type: ignore[misc]  # the type says so too
+
+
+NOT_RE2 = "is not a regular expression (RE2 syntax)"
+
+
+def rule(**match: Any) -> dict[str, Any]:
+    return {"name": "a", "action": "drop", "match": match}
+
+
+def test_a_filter_has_the_documented_defaults_and_a_rule_without_a_match_is_for_all() -> None:
+    assert validate(document(), "t").filter.model_dump() == {
+        "minimum_severity": "normal", "include_types": [], "exclude_types": [], "rules": [],
+    }  # fmt: skip
+    (said,) = validate(document(filter={"rules": [{"name": "a", "action": "shadow"}]}), "t").filter.rules
+    assert said.match == Match()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(", "unclosed group"),
+        ("a(?=b)", "look-around, including look-ahead and look-behind, is not supported"),
+        (r"(a)\1", "backreferences are not supported"),
+        ("a{1000}{1000}", "Compiled regex exceeds size limit of 10485760 bytes."),
+    ],
+)
+def test_a_pattern_that_does_not_compile_is_told_with_its_path_and_the_reason(pattern: str, reason: str) -> None:
+    (found,) = problems(filter={"rules": [rule(message=pattern)]})
+    assert found == f"filter.rules[0].match.message: {pattern!r} {NOT_RE2}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("match", "problem"),
+    [
+        ({"message": ""}, "message: String should have at least 1 character"),
+        ({"message": "a" * 1001}, "message: String should have at most 1000 characters"),
+        ({"objects": ["Pod"]}, "objects[0]: 'Pod' is not a glob kind/name, such as Pod/web-* or */web-*"),
+        ({"severity": ["fatal"]}, "severity[0]: Input should be 'normal', 'warning' or 'critical'"),
+        ({"reason": ["x"]}, "reason: unknown setting"),
+    ],
+)
+def test_a_match_that_is_wrong_is_told_with_its_path(match: Any, problem: str) -> None:
+    assert problems(filter={"rules": [rule(**match)]}) == [f"filter.rules[0].match.{problem}"]
+    route = {"name": "a", "match": match, "to": ["mapped"]}
+    assert problems(routes=[route]) == [f"routes[0].match.{problem}"]
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"rules": [rule() | {"action": "delete"}]}, "rules[0].action: Input should be 'drop', 'keep' or 'shadow'"),
+        ({"rules": [rule() | {"name": "minimumSeverity"}]}, "rules[0].name: 'minimumSeverity' is not a DNS-1123 label"),
+        ({"rules": [{"action": "drop"}]}, "rules[0].name: required"),
+        ({"minimumSeverity": "high"}, "minimumSeverity: Input should be 'normal', 'warning' or 'critical'"),
+        ({"includeTypes": "Warning"}, "includeTypes: Input should be a valid list"),
+    ],
+)
+def test_a_filter_that_is_wrong_is_told_with_its_path(said: Any, problem: str) -> None:
+    (found,) = problems(filter=said)
+    assert found.startswith(f"filter.{problem}")
+
+
+def test_rules_have_names_of_their_own() -> None:
+    assert problems(filter={"rules": [rule(), rule()]}) == ["filter.rules: names must be unique, given twice: a"]
+    twice = {"name": "a", "pattern": "x", "at": "spool"}
+    assert problems(transform={"redact": [twice, twice]}) == ["transform.redact: names must be unique, given twice: a"]
+
+
+def test_routes_and_filters_choose_rows_by_the_same_form() -> None:
+    match = {"severity": ["critical"], "objects": ["Pod/web-*"], "message": "x", "workspaces": ["root:*"]}
+    said = validate(
+        document(routes=[{"name": "a", "match": match, "to": ["mapped"]}], filter={"rules": [rule(**match)]}), "t"
+    )
+    assert said.routes[0].match == said.filter.rules[0].match
+
+
+@pytest.mark.parametrize(
+    ("redaction", "problem"),
+    [
+        ({"pattern": "("}, f"transform.redact[0].pattern: '(' {NOT_RE2}: unclosed group"),
+        ({"pattern": "a*"}, "transform.redact[0]: pattern: 'a*' matches the empty text, which is everywhere"),
+        ({"replace": "x" * 65}, "transform.redact[0].replace: String should have at most 64 characters"),
+        ({"at": "disk"}, "transform.redact[0].at: Input should be 'spool', 'archive' or 'publish'"),
+    ],
+)
+def test_a_redaction_that_is_wrong_is_told_with_its_path_and_the_reason(redaction: Any, problem: str) -> None:
+    assert problems(transform={"redact": [{"name": "a", "pattern": "x", "at": "spool"} | redaction]}) == [problem]
+
+
+def test_a_redaction_replaces_by_three_stars_unless_told_otherwise() -> None:
+    said = validate(document(transform={"redact": [{"name": "a", "pattern": "x", "at": "spool"}]}), "t")
+    assert said.transform.redact[0].replace == "***"

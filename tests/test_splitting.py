@@ -1,5 +1,6 @@
 """The pipeline's promise, on random histories: where a batch is cut, and what is resent, changes no total."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -11,11 +12,15 @@ from hypothesis import strategies as st
 from batcher import pipeline, schema
 from batcher.decode import decode
 from batcher.pipeline import Rules, State, advance, empty_state, run
+from batcher.pipeline.hits import add_counts
 from batcher.schema import REVISION
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
+from batcher.stages.filter import Filter, FilterRule
 from batcher.stages.locate import Rule
+from batcher.stages.match import Match
 from batcher.stages.settle import OUTCOMES
+from batcher.telemetry import Action, RuleCount
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = 60_000_000
@@ -73,9 +78,9 @@ def frames(history: list[Delivery]) -> list[tuple[Place, list[Section]]]:
 
 
 def batch(
-    state: State, part: list[tuple[Place, list[Section]]], number: int, now: int
+    state: State, part: list[tuple[Place, list[Section]]], number: int, now: int, rules: Rules = RULES
 ) -> tuple[State, pipeline.Result]:
-    result = run(decode(part), NOTHING, state, batch=number, now=_time(now), rules=RULES)
+    result = run(decode(part), NOTHING, state, batch=number, now=_time(now), rules=rules)
     return advance(state, result.changes), result
 
 
@@ -113,6 +118,54 @@ def test_cutting_batches_anywhere_changes_no_row_no_verdict_no_total(
     for a, b in zip(in_one[:3], in_three[:3], strict=True):
         assert a.equals(b), f"{a}\n{b}"
     assert in_one[3] == in_three[3]
+
+
+Frames = list[tuple[Place, list[Section]]]
+
+cuts = st.lists(st.floats(0, 1), max_size=3)
+"""Where a history is cut into batches."""
+
+
+def parts_of(whole: Frames, where: list[float]) -> list[Frames]:
+    """``whole`` cut at these fractions of its length."""
+    ends = [0, *sorted(round(fraction * len(whole)) for fraction in where), len(whole)]
+    return [whole[first:last] for first, last in pairwise(ends)]
+
+
+FILTERED = replace(
+    RULES,
+    filter=Filter(
+        (
+            FilterRule("odd", Action.SHADOW, Match(message="[135]$")),
+            FilterRule("a-two", Action.DROP, Match(message="2$", clusters=("a",))),
+            FilterRule("api", Action.KEEP, Match(namespaces=("api",))),
+            FilterRule("small", Action.DROP, Match(message="[1-3]$")),
+        ),
+        include_types=("warning",),
+    ),
+)
+
+
+@histories
+@given(deliveries, cuts)
+def test_cutting_batches_anywhere_changes_no_verdict_of_a_rule_and_no_count_of_one(
+    history: list[Delivery], where: list[float]
+) -> None:
+    whole = frames(history)
+    found: list[tuple[pl.DataFrame, list[RuleCount]]] = []
+    for parts in ([whole], parts_of(whole, where)):
+        state, rows = empty_state(), []
+        counts: list[RuleCount] = []
+        for number, part in enumerate((part for part in parts if part), 1):
+            state, result = batch(state, part, number, part[-1][1][0].received_at, FILTERED)
+            counts = add_counts(counts, result.rules)
+            rows.append(result.tables["occurrences"].drop("batch"))
+            assert sum(c.hits for c in result.rules if c.action is Action.DROP) == result.sums["filtered"]
+        found.append((pl.concat(rows), [msgspec.structs.replace(count, since=0) for count in counts]))
+    assert found[0][0].equals(found[1][0])
+    assert found[0][1] == found[1][1]
+    filtered = found[0][0].filter(pl.col("verdict").str.starts_with("filtered:"))
+    assert set(filtered["verdict"]) <= {"filtered:a-two", "filtered:small"}
 
 
 @histories
@@ -169,18 +222,6 @@ def test_however_long_a_cluster_is_out_of_reach_its_events_go_on_from_their_coun
     occurrences = play([frames(history)])[0]
     assert occurrences["grew"].sum() == history[-1][3]
     assert occurrences["resource_version"].is_unique().all()
-
-
-Frames = list[tuple[Place, list[Section]]]
-
-cuts = st.lists(st.floats(0, 1), max_size=3)
-"""Where a history is cut into batches."""
-
-
-def parts_of(whole: Frames, where: list[float]) -> list[Frames]:
-    """``whole`` cut at these fractions of its length."""
-    ends = [0, *sorted(round(fraction * len(whole)) for fraction in where), len(whole)]
-    return [whole[first:last] for first, last in pairwise(ends)]
 
 
 def listening(whole: Frames, minutes: int) -> Frames:

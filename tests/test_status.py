@@ -7,7 +7,7 @@ from msgspec import structs
 from batcher.errors import DataDirError
 from batcher.schema import SUMS
 from batcher.status import ClusterStatus, Status, is_running, mapping_trouble, read_status, samples, write_status
-from batcher.telemetry import METRICS
+from batcher.telemetry import METRICS, Action, RuleCount
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLUSTER = ClusterStatus(
@@ -19,6 +19,7 @@ STATUS = Status(
     at=NOW, pid=1, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5, pending_writes=6,
     identities=7, spool_bytes=8, spool_trouble="", archive_trouble="away", publish_trouble="", config_trouble="",
     clusters=[CLUSTER],
+    rules=[RuleCount("noise", Action.DROP, since=1, rows=10, hits=3, last_at=1_500_000)],
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
     assert values["batcher_archive_away", ()] == 1
     assert values["batcher_spool_blocked", ()] == 0
     assert values["batcher_lines", ("quarantined",)] == 4
+    assert values["batcher_verdicts", ("archive-only",)] == 4
     assert values["batcher_namespaces", ("us-west1", "other-name")] == 2
     assert values["batcher_namespaces", ("us-west1", "none")] == 7
 
@@ -62,3 +64,12 @@ def test_namespaces_that_are_not_believed_are_told_with_the_command_that_shows_t
         "flawed namespaces in us-west1: 2 other-name; eu: 1 foreign-sync-target; see: batcher mapping list --flawed"
     )
     assert mapping_trouble(structs.replace(STATUS, clusters=[fine])) == ""
+
+
+def test_metrics_tell_of_each_rule_of_the_filter_and_of_its_last_hit_once_it_had_one() -> None:
+    values = {(sample.name, sample.labels): sample.value for sample in samples(STATUS)}
+    assert values["batcher_rule_hits", ("noise", "drop")] == 3
+    assert values["batcher_rule_rows", ("noise", "drop")] == 10
+    assert values["batcher_rule_last_hit_seconds", ("noise", "drop")] == 1.5
+    idle = structs.replace(STATUS, rules=[RuleCount("idle", Action.SHADOW, since=1)])
+    assert "batcher_rule_last_hit_seconds" not in {sample.name for sample in samples(idle)}

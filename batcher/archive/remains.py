@@ -24,6 +24,7 @@ from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
 from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.filter import kind_of_verdict
 from batcher.stages.fold import fold, places
 from batcher.stages.listen import last_clocks, lifetime
 from batcher.stages.restore import restore_clocks, restore_parts, restore_rows, restore_seen
@@ -179,7 +180,7 @@ def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> p
 
 def _torn(root: Path, last: _Last) -> pl.DataFrame:
     """A row for each batch that a delivery was cut short of, with the sums of what arrived: no more can be known."""
-    verdicts = {verdict.value.replace("-", "_"): (pl.col("verdict") == verdict.value).sum() for verdict in Verdict}
+    verdicts = {verdict.value.replace("-", "_"): (kind_of_verdict() == verdict.value).sum() for verdict in Verdict}
     counts = {
         "occurrences": {"received": pl.len(), "revisions": pl.len(), "occurrences": pl.sum("grew"), **verdicts},
         "summaries": {"slots": pl.len()},

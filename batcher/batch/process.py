@@ -36,6 +36,7 @@ from batcher.clock import from_micros
 from batcher.decode import decode, decode_again
 from batcher.errors import DataDirError, Unavailable, UsageError
 from batcher.pipeline import NOTHING_AGAIN, Again, Result, Rules, State, advance, empty_state, run
+from batcher.pipeline.hits import add_counts
 from batcher.schema import OPEN_SUMMARIES, SUMS, empty, from_rows
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
@@ -212,6 +213,7 @@ class Batches:
             files=files,
             changes=self._directory.write_changes(plan.batch, encode_changes(result.changes)),
             first=self.last.first,
+            rules=add_counts(self.last.rules, result.rules),
         )
 
     def _maybe_snapshot(self, *, asked: bool) -> None:

@@ -17,6 +17,7 @@ from batcher.errors import DataDirError
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, State
 from batcher.schema import OPEN_SUMMARIES, SUMS, Columns, completed, empty
 from batcher.staging import StagedFile
+from batcher.telemetry import RuleCount
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True):
@@ -82,6 +83,8 @@ class Commit(msgspec.Struct, frozen=True):
     """Digest of the changes of state."""
     first: int = 1
     """The first batch of the data directory: not 1 where it goes on with the archive of one that was lost."""
+    rules: list[RuleCount] = []
+    """What each rule of the filter of this batch did so far, in the order in which they are asked."""
 
 
 class Snapshot(NamedTuple):

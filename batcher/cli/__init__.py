@@ -12,6 +12,7 @@ from batcher.cli.events import events
 from batcher.cli.failed import app as failed_app
 from batcher.cli.mapping import app as mapping_app
 from batcher.cli.resync import resync
+from batcher.cli.rules import app as rules_app
 from batcher.cli.run import run
 from batcher.cli.status import status
 from batcher.cli.verify import verify
@@ -33,4 +34,5 @@ app.command("resync")(resync)
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(config_app, name="config")
 app.add_typer(failed_app, name="failed")
+app.add_typer(rules_app, name="rules")
 app.add_typer(debug_app, name="debug")

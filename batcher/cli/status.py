@@ -1,5 +1,7 @@
 """``batcher status``: the service, its clusters, its batches."""
 
+from collections.abc import Iterator, Mapping
+
 import typer
 
 from batcher.cli.options import Config, DataDir, Output, data_directory
@@ -22,6 +24,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     state = f"running, process {found.pid}" if running else f"NOT running; last seen {ago(found.at, now)} ago"
     print(f"service    {state}")
     print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
+    print(f"verdicts   {', '.join(_verdicts(found.totals))}")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
     troubles = {
         name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
@@ -47,3 +50,11 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     print("\n".join(table(headers, rows, numbers=(2, 5, 6))))
     if not running:
         raise typer.Exit(1)
+
+
+def _verdicts(totals: Mapping[str, int]) -> Iterator[str]:
+    """How many rows have each; a service of the version before knows fewer of them."""
+    from batcher.telemetry import Verdict
+
+    for verdict in Verdict:
+        yield f"{totals.get(verdict.value.replace('-', '_'), 0):,} {verdict.value}"

@@ -33,6 +33,7 @@ from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
+from batcher.stages.filter import cases, filter_rows
 from batcher.stages.fold import fold, places
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
@@ -44,6 +45,7 @@ from batcher.stages.redefine import end_all, redefined
 from batcher.stages.renew import revive, write_again
 from batcher.stages.route import route, told_elsewhere, told_mapped
 from batcher.stages.settle import settle
+from batcher.stages.tally import tally
 from batcher.stages.vanish import begun_lists, under_way, vanish
 from batcher.telemetry import Fate, SummaryKind
 
@@ -89,7 +91,7 @@ def run(
     said = _said(state, decoded)
     targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
     mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
-    located = _collect(_routed(targets, mapped.judged, rules))
+    located = _collect(_routed(_judged(targets, rules), mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     folded = _collect(_folded(told(adopted, located, rules), placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
@@ -107,6 +109,7 @@ def run(
         "rows": rows.group_by("is_new").len(),
         "retried": _counted_again(rows),
         "clusters": _by_cluster(rows).sort("cluster"),
+        "rules": tally(located, cases(rules.filter)),
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
         "forgotten": forgotten(seen, clocks_now, event_ttl=event_ttl).sort(OCCURRENCE),
@@ -176,6 +179,11 @@ def _said(state: State, decoded: Decoded) -> _Said:
 def _located(rows: pl.LazyFrame, claims: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     mapping = rules.namespaces
     return locate(rows, claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered)
+
+
+def _judged(targets: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Say of each row whether it may be told at all."""
+    return targets.pipe(filter_rows, rules.filter, critical=rules.critical)
 
 
 def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

@@ -1,5 +1,6 @@
 """From the frames that the stages gave to tables, changes of state and sums."""
 
+from collections import Counter
 from datetime import datetime
 from typing import NamedTuple
 
@@ -7,11 +8,14 @@ import polars as pl
 
 from batcher import schema
 from batcher.decode import Decoded
+from batcher.pipeline.hits import rule_counts
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_KEYS, Change, told_again_stays, with_others
+from batcher.redact import redacted
+from batcher.stages.filter import cases
 from batcher.stages.gaps import STREAM
 from batcher.stages.render import Look, render
-from batcher.telemetry import Fate
+from batcher.telemetry import Fate, RuleCount
 
 
 class Result(NamedTuple):
@@ -22,6 +26,8 @@ class Result(NamedTuple):
     sums: dict[str, int]
     clusters: dict[str, dict[str, int]]
     """By the cluster's name: events, occurrences, warnings (occurrences of that type), lag_ms (mean)."""
+    rules: tuple[RuleCount, ...] = ()
+    """What each rule of the filter did, in the order in which they are asked."""
 
 
 def result(
@@ -37,12 +43,13 @@ def result(
     slots, summaries = frames["slots"], frames["summaries"]
     ended = summaries.filter(pl.col("end").is_not_null())
     refused = ended.filter(pl.col("end") == "dead_lettered")
-    dead = _dead_letters(refused, frames["nodes_known"], batch=batch, now=now, look=rules.look)
+    message = redacted(pl.col("message"), rules.redact_archive)
+    dead = _dead_letters(refused.with_columns(message), frames["nodes_known"], batch=batch, now=now, look=rules.look)
     stamp = {"batch": pl.lit(batch, pl.Int64)}
     tables = {
-        "occurrences": frames["occurrences"],
+        "occurrences": frames["occurrences"].with_columns(message),
         "summaries": slots.filter("over")
-        .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
+        .with_columns(message, **stamp, closed_at=pl.lit(now).cast(schema.TIME))
         .select(*schema.SUMMARIES),
         "dead_letters": dead,
         "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
@@ -77,7 +84,8 @@ def result(
     row = {"batch": batch, "now": now, **sums}
     tables["batches"] = pl.DataFrame([[row[name] for name in schema.BATCHES]], schema=schema.BATCHES, orient="row")
     clusters = {row.pop("cluster"): row for row in frames["clusters"].iter_rows(named=True)}
-    return Result(tables, changes, sums, clusters)
+    counts = rule_counts(frames["rules"], cases(rules.filter), rows=len(tables["occurrences"]), now=now)
+    return Result(tables, changes, sums, clusters, counts)
 
 
 def _sums(
@@ -85,7 +93,9 @@ def _sums(
 ) -> dict[str, int]:
     by_novelty = dict(frames["rows"].iter_rows())
     occurrences, summaries = tables["occurrences"], frames["summaries"]
-    verdicts: dict[str, int] = dict(occurrences["verdict"].value_counts().iter_rows())
+    verdicts: Counter[str] = Counter()
+    for verdict, rows in occurrences["verdict"].value_counts().iter_rows():
+        verdicts[verdict.partition(":")[0]] += rows
     ends: dict[str, int] = dict(summaries["end"].drop_nulls().value_counts().iter_rows())
     ignored, quarantined = sum(decoded.ignored.values()), len(decoded.quarantined)
     fates = tables["retries"]["fate"]
@@ -97,9 +107,10 @@ def _sums(
         "ignored": ignored + int((fates == Fate.IGNORED.value).sum()),
         "quarantined": quarantined,
         "occurrences": int(occurrences["grew"].sum()),
-        "kept": verdicts.get("kept", 0),
-        "unmapped": verdicts.get("unmapped", 0),
-        "archive_only": verdicts.get("archive-only", 0),
+        "kept": verdicts["kept"],
+        "unmapped": verdicts["unmapped"],
+        "archive_only": verdicts["archive-only"],
+        "filtered": verdicts["filtered"],
         "opened": int(summaries["is_new"].sum()),
         "revived": len(tables["revivals"]),
         "published": ends.get("published", 0),

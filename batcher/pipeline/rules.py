@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from batcher.redact import Redaction
 from batcher.stages.adopt import Mapping
 from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
+from batcher.stages.filter import PASSES_ALL, Filter
 from batcher.stages.fold import Most
 from batcher.stages.grade import NORMAL
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
@@ -41,6 +43,9 @@ class Rules:
     """Summaries of their own per cluster namespace, target, share and clock hour."""
     max_live: int = ANY_NUMBER
     """Events of a workspace that are alive at a time."""
+    filter: Filter = PASSES_ALL
+    redact_archive: tuple[Redaction, ...] = ()
+    redact_publish: tuple[Redaction, ...] = ()
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -74,4 +79,4 @@ class Rules:
     @property
     def look(self) -> Look:
         """How summaries look."""
-        return Look(self.prefix, self.expose_nodes, self.labels, self.annotations)
+        return Look(self.prefix, self.expose_nodes, self.labels, self.annotations, self.redact_publish)

@@ -34,7 +34,7 @@ from batcher.serve import Health, serving
 from batcher.service.destination import Destination
 from batcher.service.holding import Holding
 from batcher.service.offering import offers, record
-from batcher.service.wiring import Specs, rules_of
+from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
 from batcher.spool.log import Log
@@ -307,6 +307,7 @@ class Service:
         self._fleet.apply(clusters)
         self._publisher.pace(settings.publish.per_workspace_per_second)
         self._batches.plan_with(rules_of(settings))
+        self._writer.redact = redactor_of(settings)
         for event, every in self._every().items():
             self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())
 
@@ -350,6 +351,7 @@ class Service:
             config_trouble=self.refused or self.left_out,
             publish_trouble=publishing.last_error if publishing.pending else "",
             clusters=self._clusters(),
+            rules=self._batches.last.rules,
         )
 
     def _clusters(self) -> list[ClusterStatus]:

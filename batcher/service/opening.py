@@ -18,7 +18,7 @@ from batcher.publish import Publisher
 from batcher.service.destination import Destination
 from batcher.service.holding import Holding
 from batcher.service.loop import Edges, Service
-from batcher.service.wiring import Specs, archive_root, rules_of
+from batcher.service.wiring import Specs, archive_root, redactor_of, rules_of
 from batcher.settings import Settings, find_clusters
 from batcher.spool.log import Log, Recovered
 from batcher.spool.writer import SpoolWriter
@@ -57,7 +57,9 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
                 scopes = {cluster.name: cluster.namespaces or [""] for cluster in settings.clusters}
                 go_on(batches, root, rules=rules_of(settings), scopes=scopes, now=now())
             recovered = _recovered(batches, spool)
-        writer = SpoolWriter(spool, recovered, now=now, max_bytes=settings.spool.max_bytes)
+        writer = SpoolWriter(
+            spool, recovered, now=now, max_bytes=settings.spool.max_bytes, redact=redactor_of(settings)
+        )
         holding = Holding(writer)
         edges = Edges(
             specs,

@@ -11,9 +11,13 @@ from batcher.connect import Trust as ServerTrust
 from batcher.connect import connect
 from batcher.errors import ConfigError
 from batcher.pipeline import Rules
+from batcher.redact import Redaction, Redactor
 from batcher.settings import Cluster, Settings, anchored
+from batcher.stages.filter import Filter, FilterRule
 from batcher.stages.locate import Rule, Trust, glob
+from batcher.stages.match import Match
 from batcher.stages.route import Route, Where
+from batcher.telemetry import Action
 from batcher.watch import ClusterSpec
 
 log = structlog.get_logger("batcher")
@@ -42,31 +46,65 @@ def rules_of(settings: Settings) -> Rules:
         minimum=settings.publish.minimum_severity,
         max_keys=settings.aggregation.max_aggregated_events,
         max_live=settings.publish.max_live_events,
+        filter=_filter(settings.filter, settings.clusters),
+        redact_archive=_redactions(settings, "archive"),
+        redact_publish=_redactions(settings, "publish"),
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )
 
 
+def _redactions(settings: Settings, at: str) -> tuple[Redaction, ...]:
+    return tuple(Redaction(said.pattern, said.replace) for said in settings.transform.redact if said.at == at)
+
+
+def redactor_of(settings: Settings) -> Redactor | None:
+    """Return what takes texts out of lines before they are spooled, if ``settings`` ask for it."""
+    redactions = _redactions(settings, "spool")
+    return Redactor(redactions) if redactions else None
+
+
 def _route(said: settings_.Route, clusters: Sequence[Cluster]) -> Route:
-    match = said.match
-    chosen = [cluster.name for cluster in clusters if _is_chosen(cluster, match)]
     places = [place for place in said.to if isinstance(place, settings_.Place)]
     return Route(
         said.name,
-        severities=tuple(match.severity),
-        types=tuple(match.types),
-        reasons=tuple(match.reasons),
-        namespaces=tuple(match.namespaces),
-        clusters=tuple(chosen) if match.clusters or match.labels else None,
-        workspaces=tuple(anchored(pattern) for pattern in match.workspaces),
+        _match(said.match, clusters),
         mapped="mapped" in said.to,
         elsewhere=tuple(Where(place.workspace or "", place.namespace) for place in places),
     )
 
 
-def _is_chosen(cluster: Cluster, match: settings_.RouteMatch) -> bool:
+def _match(said: settings_.Match, clusters: Sequence[Cluster]) -> Match:
+    chosen = [cluster.name for cluster in clusters if _is_chosen(cluster, said)]
+    return Match(
+        severities=tuple(said.severity),
+        types=tuple(said.types),
+        reasons=tuple(said.reasons),
+        namespaces=tuple(said.namespaces),
+        objects=tuple(said.objects),
+        clusters=tuple(chosen) if said.clusters or said.labels else None,
+        workspaces=tuple(anchored(pattern) for pattern in said.workspaces),
+        message=said.message or "",
+    )
+
+
+def _is_chosen(cluster: Cluster, match: settings_.Match) -> bool:
     named = not match.clusters or any(re.search(glob(pattern), cluster.name) for pattern in match.clusters)
     return named and match.labels.items() <= cluster.labels.items()
+
+
+def _filter(said: settings_.Filter, clusters: Sequence[Cluster]) -> Filter:
+    return Filter(
+        tuple(filter_rule(rule, clusters) for rule in said.rules),
+        said.minimum_severity,
+        tuple(said.include_types),
+        tuple(said.exclude_types),
+    )
+
+
+def filter_rule(said: settings_.FilterRule, clusters: Sequence[Cluster]) -> FilterRule:
+    """Return the rule ``said`` as the stage has it; ``clusters`` are those that its names and labels choose from."""
+    return FilterRule(said.name, Action(said.action), _match(said.match, clusters))
 
 
 def _mapping(settings: Settings) -> tuple[tuple[Rule, ...], Trust]:

@@ -8,20 +8,23 @@ kubeconfig is found by the one who connects, who also looks into directories of 
 from batcher.settings.destination import Kcp, Publish
 from batcher.settings.directories import directories, find_clusters, kubeconfigs, waiting
 from batcher.settings.document import Settings, refuse_fixed
+from batcher.settings.filtering import Filter, FilterRule
 from batcher.settings.gates import Gate
 from batcher.settings.gates import shown as gates_shown
-from batcher.settings.loading import API_VERSION, load, validate
+from batcher.settings.loading import API_VERSION, load, validate, validate_rule
 from batcher.settings.mapping import MappingRule
+from batcher.settings.matching import Match
 from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool
 from batcher.settings.places import allowed, anchored
-from batcher.settings.routing import Place, Route, RouteMatch
-from batcher.settings.shaping import Aggregation, Transform
+from batcher.settings.routing import Place, Route
+from batcher.settings.shaping import Aggregation, Redaction, Transform
 from batcher.settings.sources import Cluster, ClusterDirectory, Credentials
 from batcher.settings.values import duration_flag, format_size, parse_duration
 
 __all__ = [
-    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "ClusterDirectory", "Credentials", "Gate",
-    "Kcp", "Log", "MappingRule", "Place", "Publish", "Route", "RouteMatch", "Serve", "Settings", "Spool", "Transform",
-    "allowed", "anchored", "directories", "duration_flag", "find_clusters", "format_size", "gates_shown", "kubeconfigs",
-    "load", "parse_duration", "refuse_fixed", "validate", "waiting",
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "ClusterDirectory", "Credentials", "Filter",
+    "FilterRule", "Gate", "Kcp", "Log", "MappingRule", "Match", "Place", "Publish", "Redaction", "Route", "Serve",
+    "Settings", "Spool", "Transform", "allowed", "anchored", "directories", "duration_flag", "find_clusters",
+    "format_size", "gates_shown", "kubeconfigs", "load", "parse_duration", "refuse_fixed", "validate", "validate_rule",
+    "waiting",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from batcher.settings.routing import SeverityName
+from batcher.settings.matching import SeverityName
 from batcher.settings.values import Duration, Model
 
 

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from batcher.errors import ConfigError
 from batcher.settings.destination import Kcp, Publish
+from batcher.settings.filtering import Filter
 from batcher.settings.gates import Gate, Gates, is_on
 from batcher.settings.mapping import Mapping_
 from batcher.settings.operation import Archive, BatchSettings, Log, Quarantine, Serve, Spool
@@ -35,6 +36,8 @@ class Settings(Model):
     credentials: Credentials = Credentials()
     mapping: Mapping_ = Mapping_()
     severity: Severity = Severity()
+    filter: Filter = Filter()
+    """Before routes: what is filtered is told by none."""
     routes: list[Route] = []
     """Where rows go. Every route that matches applies; what none matches goes where it is mapped."""
     aggregation: Aggregation = Aggregation()
@@ -80,7 +83,12 @@ class Settings(Model):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         entries = [source for source in self.sources if isinstance(source, Cluster)]
-        for what, named in (("clusters", entries), ("routes", self.routes)):
+        for what, named in (
+            ("clusters", entries),
+            ("routes", self.routes),
+            ("filter.rules", self.filter.rules),
+            ("transform.redact", self.transform.redact),
+        ):
             names = [each.name for each in named]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from batcher.errors import ConfigError
 from batcher.settings.document import Settings
 from batcher.settings.environment import Override, from_environment, from_flags, from_gates
+from batcher.settings.filtering import FilterRule
 from batcher.settings.sources import HAS_DIRECTORY
 from batcher.settings.text import NotYaml, read_yaml
 
@@ -63,6 +64,14 @@ def validate(document: Mapping[str, Any], source: str) -> Settings:
     """Return the settings that ``document`` holds, or raise :class:`ConfigError` with every problem."""
     try:
         return _validated(document)
+    except ValidationError as error:
+        raise ConfigError(_problems(error, ()), source) from None
+
+
+def validate_rule(document: Mapping[str, Any], source: str) -> FilterRule:
+    """Return the rule of the filter that ``document`` holds, or raise :class:`ConfigError` with every problem."""
+    try:
+        return FilterRule.model_validate(document)
     except ValidationError as error:
         raise ConfigError(_problems(error, ()), source) from None
 

@@ -4,28 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from batcher.settings.matching import Match
 from batcher.settings.values import ClusterName, Model
-
-SeverityName = Literal["normal", "warning", "critical"]
-
-
-class RouteMatch(Model):
-    """Which rows a route is for: those that match all of what is given. Globs know ``*`` and ``?``."""
-
-    severity: list[SeverityName] = []
-    """How bad it is, by type and by the table of critical reasons."""
-    types: list[str] = []
-    """Types of Events, such as Warning."""
-    reasons: list[str] = []
-    """Globs of reasons."""
-    namespaces: list[str] = []
-    """Globs of downstream namespaces."""
-    clusters: list[str] = []
-    """Globs of names of clusters."""
-    labels: dict[str, str] = {}
-    """Of clusters: those that have all of them."""
-    workspaces: list[str] = []
-    """Where rows are mapped to, as in ``kcp.workspaces``."""
 
 
 class Place(Model):
@@ -52,7 +32,7 @@ class Route(Model):
 
     name: ClusterName
     """How it is called in the archive. Unique."""
-    match: RouteMatch = RouteMatch()
+    match: Match = Match()
     to: list[Target] = Field(min_length=1)
     """``mapped``: where it is mapped; a place: there as well, or instead; ``archive`` alone: nobody is told."""
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from batcher import kinds
-from batcher.settings.values import Duration, FreeKey, KindName, LabelValue, Model
+from batcher.settings.values import ClusterName, Duration, FreeKey, KindName, LabelValue, Model, Pattern
 
 _ANNOTATIONS_BYTES = 64 * 1024
 
@@ -21,6 +21,30 @@ class Aggregation(Model):
     max_aggregated_events: int = Field(default=500, ge=1)
     """Summaries of their own per cluster namespace and clock hour, normal ones and warnings each; later ones are told
     together, by reason."""
+
+
+class Redaction(Model):
+    """Text that is taken out wherever it stands in the texts of Events."""
+
+    name: ClusterName
+    """For people."""
+    pattern: Pattern
+    """A regular expression (RE2 syntax: no look-around, no back-references) of what is taken out."""
+    replace: str = Field(default="***", max_length=64)
+    """What stands there instead. ``$1`` or ``${1}`` is what the first group found, ``$$`` is a dollar."""
+    at: Literal["spool", "archive", "publish"]
+    """``spool``: before anything reaches the disk, in all texts of an Event. ``archive``: in the messages of the
+    archive's tables; workspaces and files of the data directory have the original. ``publish``: in the messages that
+    are written to workspaces, and nowhere else."""
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> Self:
+        import polars as pl  # noqa: PLC0415  only who redacts waits for it
+
+        if pl.Series([""]).str.contains(self.pattern).item():
+            message = f"pattern: {self.pattern!r} matches the empty text, which is everywhere"
+            raise ValueError(message)
+        return self
 
 
 class Transform(Model):
@@ -38,6 +62,8 @@ class Transform(Model):
     """Labels put on every summary."""
     add_annotations: dict[FreeKey, str] = {}
     """Annotations put on every summary, at most 64 KiB together."""
+    redact: list[Redaction] = Field(default=[], max_length=100)
+    """In this order."""
 
     @model_validator(mode="after")
     def _annotations_fit(self) -> Self:

@@ -42,6 +42,7 @@ _KEY = re.compile(
 )
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _OURS = ("kcp.io/", "batcher.kcp.io/")
+_OBJECT = re.compile(r"[^/]+/.+")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -147,6 +148,19 @@ def is_cluster_name(value: str) -> bool:
     return _LABEL.fullmatch(value) is not None
 
 
+def _compiles(pattern: str) -> str:
+    """Refuse what polars' own engine would refuse, with its reason; a pattern that it takes is linear in the text."""
+    import polars as pl  # noqa: PLC0415  only who has patterns waits for it
+
+    try:
+        pl.Series([""]).str.replace_all(pattern, "")
+    except pl.exceptions.ComputeError as error:
+        reason = str(error).partition("\n\n")[0].rpartition("error: ")[2].strip()
+        message = f"{pattern!r} is not a regular expression (RE2 syntax): {reason}"
+        raise ValueError(message) from None
+    return pattern
+
+
 ClusterName = Annotated[
     str,
     _spelt(_LABEL, "a DNS-1123 label (lower-case letters, digits and -, at most 63)"),
@@ -179,6 +193,10 @@ Size = Annotated[
 ]
 KindName = Annotated[str, AfterValidator(_kind)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})]
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_compiles)]
+ObjectGlob = Annotated[
+    str, _spelt(_OBJECT, "a glob kind/name, such as Pod/web-* or */web-*"), WithJsonSchema(_matching(_OBJECT))
+]
 
 
 class Model(BaseModel):

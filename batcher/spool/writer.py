@@ -10,6 +10,7 @@ place, so that no later line can be older than the ``now`` of a batch before it.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,10 @@ BUFFER_BYTES = 8 * 1024 * 1024
 """Lines that may wait for the disk, all streams together; 100 ms of 60,000 events a second."""
 
 
+Redact = Callable[[Sequence[Section]], Sequence[Section]]
+"""Returns sections of as many lines with other text; raising ends the process before anything is written."""
+
+
 class Cut(NamedTuple):
     """A range of the spool for one batch: ends at ``end``; ``now`` is not behind any line after it."""
 
@@ -38,11 +43,17 @@ class Cut(NamedTuple):
 class SpoolWriter:
     """The one writer of a :class:`Log`; a ``Sink`` to the watchers, and the planner's clock."""
 
-    def __init__(self, log: Log, recovered: Recovered, *, now: Now, max_bytes: int) -> None:
-        """Append to ``log`` as ``recovered``; stop reading while it holds more than ``max_bytes``."""
+    def __init__(
+        self, log: Log, recovered: Recovered, *, now: Now, max_bytes: int, redact: Redact | None = None
+    ) -> None:
+        """Append to ``log`` as ``recovered``; stop reading while it holds more than ``max_bytes``.
+
+        What ``redact`` returns is written instead of a group, by the next group on.
+        """
         self._log = log
         self._now = now
         self._max_bytes = max_bytes
+        self.redact = redact
         self._unplanned = deque(recovered.unplanned)
         self._stamp = recovered.last_received_at
         self._writing_stamp: int | None = None
@@ -85,7 +96,7 @@ class SpoolWriter:
             await self._linger()
             group = self._take()
             try:
-                end = await self._write(group)
+                end = await self._write(await self._redacted(group))
             except BaseException as error:
                 await self._fail(error)
                 raise
@@ -116,7 +127,10 @@ class SpoolWriter:
         self._stamp = max(self._stamp, to_micros(self._now()))
         return self._stamp
 
-    async def _write(self, group: list[Section]) -> FrameEnd:
+    async def _redacted(self, group: list[Section]) -> Sequence[Section]:
+        return await asyncio.to_thread(self.redact, group) if self.redact else group
+
+    async def _write(self, group: Sequence[Section]) -> FrameEnd:
         while True:
             try:
                 if self.full:

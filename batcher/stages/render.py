@@ -5,13 +5,14 @@ function of the session, so a write is idempotent by name. Nothing here decides 
 Source of each field: the object at the end of ``docs`` on what we write, accepted by a real kcp.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
+from batcher.redact import Redaction, redacted
 from batcher.stages.conceal import conceal, origin_namespace
 from batcher.stages.fold import OURS
 from batcher.stages.word import words
@@ -39,6 +40,8 @@ class Look(NamedTuple):
     expose_nodes: bool = False
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
+    redactions: Sequence[Redaction] = ()
+    """Of messages, as they came."""
 
 
 def render(summaries: pl.LazyFrame, nodes: pl.LazyFrame, *, now: datetime, look: Look) -> pl.LazyFrame:
@@ -47,7 +50,8 @@ def render(summaries: pl.LazyFrame, nodes: pl.LazyFrame, *, now: datetime, look:
 
     In: :data:`batcher.schema.OPEN_SUMMARIES` and :data:`batcher.schema.NODES`.
     """
-    concealed = conceal(summaries, None if look.expose_nodes else nodes)
+    said = summaries.with_columns(redacted(pl.col("message"), look.redactions))
+    concealed = conceal(said, None if look.expose_nodes else nodes)
     return _cut(concealed, look).with_columns(event_name=_name()).select(
         "summary",
         "version",

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.stages.grade import NORMAL, grade, is_severe
-from batcher.stages.locate import glob
+from batcher.stages.grade import NORMAL, is_severe
+from batcher.stages.match import Match, matches
 from batcher.telemetry import Verdict
 
 DEFAULT_NAMESPACE = "default"
-_IS_TOLD = pl.col("verdict") != Verdict.ARCHIVE_ONLY.value
+_MAY_BE_TOLD = pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value])
+"""What is filtered or only archived is told nowhere, whatever a route says."""
 
 
 class Where(NamedTuple):
@@ -28,18 +29,10 @@ class Where(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Rows that match all of what is given, and where they go. Globs know ``*`` and ``?``."""
+    """Rows, and where they go."""
 
     name: str
-    severities: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    namespaces: tuple[str, ...] = ()
-    """Downstream namespaces."""
-    clusters: tuple[str, ...] | None = None
-    """Names of clusters, no globs; None: all."""
-    workspaces: tuple[str, ...] = ()
-    """Anchored regular expressions of the workspaces that rows are mapped to."""
+    match: Match = Match()
     mapped: bool = False
     """Whether they go where they are mapped."""
     elsewhere: tuple[Where, ...] = ()
@@ -51,17 +44,18 @@ def route(
     """Add ``routes`` (the names of those that match), and the verdict ``archive-only`` to what is told nowhere: because
     of its routes, or because it is less severe than ``minimum``.
 
-    In: ``cluster, namespace, type, reason, workspace, verdict``.
+    In: what :func:`batcher.stages.match.matches` needs, and ``verdict``, which stays where nobody is told anyway.
     """
-    names: list[pl.Expr] = [pl.when(_matches(each, critical)).then(pl.lit(each.name)) for each in routes]
+    names: list[pl.Expr] = [pl.when(matches(each.match, critical=critical)).then(pl.lit(each.name)) for each in routes]
     named = rows.with_columns(routes=pl.concat_str(names or [pl.lit("")], separator=",", ignore_nulls=True))
     is_told = _goes(routes, [each for each in routes if each.mapped or each.elsewhere]) & is_severe(minimum, critical)
-    return named.with_columns(verdict=pl.when(is_told).then("verdict").otherwise(pl.lit(Verdict.ARCHIVE_ONLY.value)))
+    stays = is_told | ~_MAY_BE_TOLD
+    return named.with_columns(verdict=pl.when(stays).then("verdict").otherwise(pl.lit(Verdict.ARCHIVE_ONLY.value)))
 
 
 def told_mapped(rows: pl.LazyFrame, routes: Sequence[Route]) -> pl.LazyFrame:
     """Return the rows of :func:`route` that go where they are mapped, with an empty ``origin``."""
-    goes = _goes(routes, [each for each in routes if each.mapped]) & _IS_TOLD
+    goes = _goes(routes, [each for each in routes if each.mapped]) & _MAY_BE_TOLD
     return rows.filter(goes).with_columns(origin=pl.lit(""))
 
 
@@ -71,6 +65,7 @@ def told_elsewhere(rows: pl.LazyFrame, routes: Sequence[Route], *, allowed: Sequ
 
     No place that is not ``allowed`` (anchored regular expressions), and none where a row is mapped already.
     """
+    rows = rows.filter(_MAY_BE_TOLD)
     mapped_too = _goes(routes, [each for each in routes if each.mapped])
     origin = pl.concat_str("workspace", "target_namespace", separator="/")
     copies = [rows.clear().with_columns(origin=origin)]
@@ -79,7 +74,7 @@ def told_elsewhere(rows: pl.LazyFrame, routes: Sequence[Route], *, allowed: Sequ
         is_allowed = pl.any_horizontal(pl.lit(value=False), *(workspace.str.contains(pattern) for pattern in allowed))
         here = (pl.col("workspace") == workspace) & (pl.col("target_namespace") == place.namespace) & mapped_too
         named = _named([each for each in routes if place in each.elsewhere])
-        goes = named & _IS_TOLD & is_allowed & (workspace != "") & ~here
+        goes = named & is_allowed & (workspace != "") & ~here
         copies.append(
             rows.filter(goes).with_columns(origin=origin, workspace=workspace, target_namespace=pl.lit(place.namespace))
         )
@@ -94,21 +89,3 @@ def _goes(routes: Sequence[Route], through: Sequence[Route]) -> pl.Expr:
 def _named(routes: Sequence[Route]) -> pl.Expr:
     names = "|".join(re.escape(each.name) for each in routes)
     return pl.col("routes").str.contains(f"(^|,)({names})(,|$)") if routes else pl.lit(value=False)
-
-
-def _matches(each: Route, critical: Sequence[str]) -> pl.Expr:
-    texts = {"reason": each.reasons, "namespace": each.namespaces}
-    conditions = [_any(pl.col(name), [glob(text) for text in given]) for name, given in texts.items() if given]
-    if each.severities:
-        conditions.append(grade(critical).is_in(list(each.severities)))
-    if each.types:
-        conditions.append(pl.col("type").is_in(list(each.types)))
-    if each.clusters is not None:
-        conditions.append(pl.col("cluster").is_in(list(each.clusters)))
-    if each.workspaces:
-        conditions.append(_any(pl.col("workspace"), each.workspaces))
-    return pl.all_horizontal(pl.lit(value=True), *conditions)
-
-
-def _any(text: pl.Expr, patterns: Sequence[str]) -> pl.Expr:
-    return pl.any_horizontal(*(text.str.contains(pattern) for pattern in patterns))

@@ -16,11 +16,13 @@ from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import collected, left, quarantined, retries, revivals
 from batcher.pipeline import State
 from batcher.schema import REVISION, SUMS
+from batcher.stages.filter import kind_of_verdict
+from batcher.telemetry import Verdict
 from batcher.verify.check import Check, first_difference
 
 _EQUAL = (
     (("received", "retried"), ("revisions", "repeats", "ignored", "quarantined")),
-    (("revisions",), ("kept", "unmapped", "archive_only")),
+    (("revisions",), ("kept", "unmapped", "archive_only", "filtered")),
 )
 
 
@@ -41,7 +43,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         _commits(directory, batches, last.batch),
         _rows(batches, occurrences.group_by("batch").agg(pl.len()), "revisions", "rows of occurrences"),
         _rows(batches, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
-        *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped", "archive-only")),
+        *(_verdict(batches, occurrences, verdict) for verdict in Verdict),
         _once(occurrences),
         _rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
         _rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
@@ -121,10 +123,10 @@ def _counted(table: pl.LazyFrame) -> pl.LazyFrame:
     return collected(_count(table)).lazy()
 
 
-def _verdict(batches: pl.DataFrame, occurrences: pl.LazyFrame, verdict: str) -> Check:
+def _verdict(batches: pl.DataFrame, occurrences: pl.LazyFrame, verdict: Verdict) -> Check:
     return _rows(
         batches,
-        _count(occurrences.filter(pl.col("verdict") == verdict)),
+        _count(occurrences.filter(kind_of_verdict() == verdict.value)),
         verdict.replace("-", "_"),
         f"rows with verdict {verdict}",
     )

@@ -23,8 +23,11 @@ from batcher.pipeline import Rules
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
+from batcher.stages.filter import Filter, FilterRule
 from batcher.stages.locate import Rule
+from batcher.stages.match import Match
 from batcher.staging import StagedFile
+from batcher.telemetry import Action
 from batcher.verify import verify
 from tests.batch.test_process import Dying
 from tests.history import RULES, START_AT, History, history
@@ -176,6 +179,22 @@ def test_who_has_a_summary_of_its_own_and_who_has_not_is_the_same_after_a_take_o
         assert again.equals(expected[0].summaries)
         assert h.batches.state["places"].sort("level", "key").equals(expected[1])
         assert failed(h, tmp_path / "archive") == []
+
+
+def test_what_was_filtered_is_not_told_by_who_takes_over_and_a_torn_batch_has_its_sum(tmp_path: Path) -> None:
+    rules = replace(RULES, filter=Filter((FilterRule("noise", Action.DROP, Match(objects=("pod/b",))),)))
+    with history(tmp_path / "lost", rules=rules) as h:
+        received(watched(event("a", 1), event("b", 2)), minute=0)(h)
+        received(watched(event("a", 3, count=2), event("b", 4, count=3)), minute=1)(h)
+        torn = [file for file in h.batches.undelivered if file.table == "occurrences" or file.batch == 1]
+        check_owner(tmp_path / "archive", h.directory.id)
+        Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(torn)
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=2)
+    with history(new, rules=rules) as h:
+        assert h.batches.state["open_summaries"].select("regarding_name", "occurrences").rows() == [("a", 2)]
+        assert failed(h, tmp_path / "archive") == []
+        assert (h.batches.last.totals["kept"], h.batches.last.totals["filtered"]) == (2, 2)
 
 
 Delivery = tuple[str, str, int, int, int]

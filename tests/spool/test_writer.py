@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from batcher.clock import to_micros
@@ -226,3 +227,34 @@ async def test_a_line_after_a_cut_is_not_older_than_it_though_the_clock_jumps_ba
         spool.now = NOON - timedelta(hours=1)
         await spool.write(b"line")
         assert spool.frames()[0][0].received_at == cut.now == to_micros(NOON)
+
+
+@in_virtual_time
+async def test_what_redacts_sees_each_group_before_it_is_written_and_readers_go_on_by_what_was_received(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as spool:
+        spool.writer.redact = lambda group: [
+            msgspec.structs.replace(each, body=each.body.replace(b"secret", b"***")) for each in group
+        ]
+        for n in range(2 * BUFFER_BYTES // 1_000_000):
+            await spool.write(b"secret" * 160_000 + str(n).encode())
+        spool.writer.redact = None
+        await spool.write(b"secret")
+        bodies = [section.body for frame in spool.frames() for section in frame]
+        assert [b"secret" in body for body in bodies] == [False] * 16 + [True]
+        assert bodies[15] == b"***" * 160_000 + b"15\n"
+
+
+@in_virtual_time
+async def test_nothing_is_written_when_what_redacts_fails(tmp_path: Path) -> None:
+    def fails(_: Sequence[Section]) -> Sequence[Section]:
+        raise RuntimeError
+
+    with pytest.raises(ExceptionGroup):
+        async with running(tmp_path) as spool:
+            spool.writer.redact = fails
+            with pytest.raises(DataDirError, match="the writer has stopped"):
+                await spool.write(b"secret")
+            raise asyncio.CancelledError
+    assert [path.stat().st_size for path in (tmp_path / "spool").iterdir()] == [0]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from batcher.schema import OCCURRENCES
 from batcher.stages.grade import grade
+from batcher.stages.match import Match
 from batcher.stages.route import Route, Where, route, told_elsewhere, told_mapped
 from tests.stages.rows import frame
 
@@ -34,7 +35,7 @@ THERE = ("root:sre", "default", "root:shop/shop")
 
 def test_what_no_route_matches_goes_where_it_is_mapped() -> None:
     assert told() == ("kept", [HERE])
-    assert told(Route("sre", reasons=("Other",), elsewhere=(SRE,)), reason="BackOff") == ("kept", [HERE])
+    assert told(Route("sre", Match(reasons=("Other",)), elsewhere=(SRE,)), reason="BackOff") == ("kept", [HERE])
 
 
 def test_a_row_goes_to_all_places_of_all_routes_that_match_once_each() -> None:
@@ -51,6 +52,13 @@ def test_archive_alone_tells_nobody_and_says_so() -> None:
     assert told(Route("quiet")) == ("archive-only", [])
     assert told(Route("quiet"), **NOBODYS) == ("archive-only", [])
     assert told(Route("quiet"), Route("loud", mapped=True)) == ("kept", [HERE])
+
+
+def test_what_is_filtered_stays_so_and_is_told_nowhere_whatever_routes_say() -> None:
+    filtered = {"verdict": "filtered:noise"}
+    assert told(Route("quiet"), **filtered) == ("filtered:noise", [])
+    assert told(Route("sre", mapped=True, elsewhere=(SRE,)), **filtered) == ("filtered:noise", [])
+    assert told(**filtered) == ("filtered:noise", [])
 
 
 def test_what_is_unmapped_is_told_elsewhere_as_nobodys_and_goes_on_waiting() -> None:
@@ -98,7 +106,7 @@ def test_a_place_that_is_not_allowed_is_never_told() -> None:
 def test_a_route_is_for_what_matches_all_that_it_names(
     match: dict[str, Any], row: dict[str, Any], expected: object
 ) -> None:
-    assert (told(Route("quiet", **match), **row)[0] == "archive-only") is expected
+    assert (told(Route("quiet", Match(**match)), **row)[0] == "archive-only") is expected
 
 
 @pytest.mark.parametrize(
@@ -127,13 +135,13 @@ def test_what_is_less_severe_than_the_minimum_is_archived_only_wherever_it_is_ro
 
 
 def test_the_names_of_the_routes_that_matched_are_kept() -> None:
-    routes = [Route("a"), Route("b", reasons=("x",)), Route("c", mapped=True)]
+    routes = [Route("a"), Route("b", Match(reasons=("x",))), Route("c", mapped=True)]
     rows = route(frame(OCCURRENCES, [SHOP]).drop("routes"), routes)
     assert rows.select("routes").collect().item() == "a,c"
 
 
 def test_a_name_that_is_part_of_another_is_not_taken_for_it() -> None:
-    assert told(Route("sre-2", mapped=True), Route("sre", types=("x",), elsewhere=(SRE,))) == ("kept", [HERE])
+    assert told(Route("sre-2", mapped=True), Route("sre", Match(types=("x",)), elsewhere=(SRE,))) == ("kept", [HERE])
 
 
 def test_reasons_of_the_configuration_are_critical_beside_the_built_in_ones() -> None:
