@@ -113,11 +113,13 @@ def summary_id() -> pl.Expr:
     values = {name: pl.col(name) for name in SESSION} | {"began_at": pl.col("began_at").dt.timestamp("us")}
     later = {name: values.pop(name) for name in LATER_KEY}
     parts = [part for value in values.values() for part in measured_text(value.cast(pl.String))]
-    unambiguous = pl.concat_str(parts, separator=" ")
-    for name, value in later.items():
-        longer = pl.concat_str([unambiguous, pl.lit(name), *measured_text(value)], separator=" ")
-        unambiguous = pl.when(value == "").then(unambiguous).otherwise(longer)
-    return named(unambiguous)
+    further = [
+        pl.when(value == "")
+        .then(pl.lit(""))
+        .otherwise(pl.concat_str(pl.lit(""), pl.lit(name), *measured_text(value), separator=" "))
+        for name, value in later.items()
+    ]
+    return named(pl.concat_str(pl.concat_str(parts, separator=" "), *further))
 
 
 def is_closed(now: datetime, window: timedelta) -> pl.Expr:
