@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from batcher.schema import LATER_KEY, MEASURES, SESSION, SLOT, SUMMARY_KEY
+from batcher.stages.attribute import named_there
 from batcher.stages.name import measured_text, named
 from batcher.stages.places import hour
 
@@ -33,7 +34,9 @@ def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
             namespace=pl.when(~unmapped | (pl.col("regarding_namespace") != ""))
             .then("namespace")
             .otherwise(pl.lit("")),
+            regarding_name=named_there(),
             unmapped_uid=pl.when(unmapped).then("namespace_uid").otherwise(pl.lit("")),
+            unmapped_object=pl.when(unmapped & (pl.col("object_uid") == "")).then("claimed_uid").otherwise(pl.lit("")),
             revisions=pl.lit(1, pl.Int64),
             occurrences=pl.col("grew"),
             first_seen=pl.col("since_at"),
