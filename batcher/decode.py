@@ -17,7 +17,19 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from batcher.schema import CLAIMS, CONTACTS, LINES, LISTS, QUARANTINE, RETRIES, Columns, empty, from_rows
+from batcher.schema import (
+    CLAIMS,
+    CONTACTS,
+    LINES,
+    LISTS,
+    OBJECT_LISTS,
+    OBJECTS,
+    QUARANTINE,
+    RETRIES,
+    Columns,
+    empty,
+    from_rows,
+)  # fmt: skip
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.telemetry import Cause, Fate, Ignored
@@ -124,6 +136,10 @@ class Decoded(NamedTuple):
     """Columns :data:`batcher.schema.CLAIMS`, by position; they are no lines of Events, and in no sum."""
     lists: pl.DataFrame = empty(LISTS)
     """Columns :data:`batcher.schema.LISTS`: how far the lists came that the claims are from."""
+    objects: pl.DataFrame = empty(OBJECTS)
+    """Columns :data:`batcher.schema.OBJECTS`, by position; in no sum either."""
+    object_lists: pl.DataFrame = empty(OBJECT_LISTS)
+    """Columns :data:`batcher.schema.OBJECT_LISTS`."""
 
 
 class Retried(NamedTuple):

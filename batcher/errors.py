@@ -43,6 +43,10 @@ class Unavailable(BatcherError):  # noqa: N818  named by what is the case
         super().__init__(message)
 
 
+class Absent(Unavailable):
+    """What is asked for is not served there (404): if it need not be, report it and look again now and then."""
+
+
 class Unauthorized(BatcherError):  # noqa: N818  named by the answer it stands for
     """The credential was refused (401): reload it once, then back off."""
 

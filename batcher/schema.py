@@ -32,6 +32,12 @@ SOURCE = ("cluster_uid", "reporting_controller", "namespace")
 TARGET = ("workspace", "target_namespace")
 """Where a summary goes; both empty: nowhere yet."""
 
+OBJECT = ("object_group", "object_kind", "object_name")
+"""The object that a row is about as far as claims are concerned, by its API group; all empty: none."""
+
+CLAIMED = ("cluster_uid", "namespace", *OBJECT)
+"""What an object's claim is about; without a namespace it is in none."""
+
 SUMMARY_KEY = (
     "cluster_uid",
     "namespace",
@@ -45,18 +51,22 @@ SUMMARY_KEY = (
     "origin",
     "kind",
     "template",
+    "object_uid",
+    "unmapped_object",
 )
 """One line for a tenant: this happens to this object of theirs, in this cluster.
 
 ``kind`` is a :class:`batcher.telemetry.SummaryKind`, empty for a plain one; ``template`` is what its messages have in
 common, empty where messages do not distinguish.
 ``origin`` is empty, unless a route tells it elsewhere: then it is the workspace and namespace that it is mapped to.
-``unmapped_uid`` is empty as soon as there is a target: until then it says which namespace waits for one."""
+``object_uid`` is the uid of the object, where a claim can be about it: another of that name may be somebody else's.
+``unmapped_uid`` is empty as soon as there is a target: until then it says which namespace waits for one, and
+``unmapped_object`` which object, if a claim can be about one and no row has told its uid."""
 
 NOBODYS = "-"
 """The ``unmapped_uid`` of what happened between two targets: neither may read what might be the other's."""
 
-LATER_KEY = ("unmapped_uid", "origin", "kind", "template")
+LATER_KEY = ("unmapped_uid", "origin", "kind", "template", "object_uid", "unmapped_object")
 """Columns of :data:`SUMMARY_KEY` that older versions did not know; empty in what they wrote."""
 
 SESSION = (*SUMMARY_KEY, "began_at")
@@ -153,6 +163,8 @@ OCCURRENCES: Columns = {
     "target_namespace": pl.String,
     "namespace_uid": pl.String,
     "routes": pl.String,
+    "claimed_uid": pl.String,
+    "target_name": pl.String,
     "shadowed": pl.String,
     "kept_by": pl.String,
 }
@@ -161,7 +173,8 @@ OCCURRENCES: Columns = {
 ``shadowed`` has the names of the shadow rules that hit it, separated by commas; ``kept_by`` that of a keep rule.
 
 ``since_at`` is the earliest time that they can be said to have begun. ``identity_time`` is the time in the counting
-identity, as the API server wrote it: with the columns beside it a lost state can be counted on from."""
+identity, as the API server wrote it: with the columns beside it a lost state can be counted on from. ``claimed_uid``
+is of the object (or of its guessed owner) that a claim can be about, ``target_name`` what its workspace calls it."""
 
 MEASURES: Columns = {
     "cluster": pl.String,
@@ -275,6 +288,37 @@ LISTS: Columns = {"cluster_uid": pl.String, "first": pl.Int64, "end": pl.Int64, 
 
 LISTINGS: Columns = {"cluster_uid": pl.String, "since": pl.Int64}
 """State: where the list of a cluster's Namespaces began that is under way."""
+
+OBJECTS: Columns = {
+    **dict.fromkeys(CLAIMED, pl.String()),
+    "cluster": pl.String,
+    "uid": pl.String,
+    "position": pl.Int64,
+    "received_at": TIME,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+    "target_name": pl.String,
+    "flaw": pl.String,
+    "gone_at": TIME,
+    "is_listing": pl.Boolean,
+    "was_workspace": pl.String,
+    "was_namespace": pl.String,
+}
+"""State: what each watched object said last of the workspace object that it is of; no workspace: nothing.
+
+``flaw`` and ``gone_at`` as in :data:`CLAIMS`; ``is_listing``: a list told of it that had not come to its end. ``was_*``
+is the last target that it said before, or else that its namespace had; empty: none yet."""
+
+OBJECT_LISTS: Columns = {
+    "cluster_uid": pl.String,
+    "object_group": pl.String,
+    "object_kind": pl.String,
+    "scope": pl.String,
+    "position": pl.Int64,
+    "received_at": TIME,
+}
+"""Ends of lists of watched objects, of one namespace or (an empty scope) of all. An end stands behind the lines of its
+list, and before what has the same position."""
 
 SERVED: Columns = {
     "cluster_uid": pl.String,

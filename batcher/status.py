@@ -5,7 +5,7 @@ never read back by the service: losing it loses nothing.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -40,11 +40,22 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """From happening to receipt, mean of the newest batch."""
     namespaces: dict[str, int] = {}
     """How many were heard of, by what is wrong with their word; ``none`` are those that are believed."""
+    objects: dict[str, int] = {}
+    """The same of objects that say themselves whose they are."""
 
     @property
     def flawed(self) -> dict[str, int]:
         """The namespaces whose word is not believed, by flaw."""
-        return {flaw: number for flaw, number in self.namespaces.items() if number and flaw != "none"}
+        return _flawed(self.namespaces)
+
+    @property
+    def flawed_objects(self) -> dict[str, int]:
+        """The objects whose word is not believed, by flaw."""
+        return _flawed(self.objects)
+
+
+def _flawed(counted: Mapping[str, int]) -> dict[str, int]:
+    return {flaw: number for flaw, number in counted.items() if number and flaw != "none"}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -101,13 +112,16 @@ def is_running(status: Status, now: datetime) -> bool:
 
 
 def mapping_trouble(status: Status) -> str:
-    """Return how many namespaces of each cluster are not believed, and what to ask; empty if all are."""
-    told = [
-        f"{cluster.name}: " + ", ".join(f"{number:,} {flaw}" for flaw, number in cluster.flawed.items())
-        for cluster in status.clusters
-        if cluster.flawed
-    ]
-    return f"flawed namespaces in {'; '.join(told)}; see: batcher mapping list --flawed" if told else ""
+    """Return how many namespaces and objects of each cluster are not believed, and what to ask; empty if all are."""
+    told = _told((cluster.name, cluster.flawed) for cluster in status.clusters)
+    objects = _told((cluster.name, cluster.flawed_objects) for cluster in status.clusters)
+    troubles = [f"flawed namespaces in {told}; see: batcher mapping list --flawed"] if told else []
+    return "; ".join([*troubles, *([f"flawed objects in {objects}"] if objects else [])])
+
+
+def _told(flawed: Iterable[tuple[str, Mapping[str, int]]]) -> str:
+    told = [(name, ", ".join(f"{number:,} {flaw}" for flaw, number in flaws.items())) for name, flaws in flawed]
+    return "; ".join(f"{name}: {flaws}" for name, flaws in told if flaws)
 
 
 def samples(status: Status) -> Iterator[Sample]:
@@ -155,6 +169,8 @@ def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
     labels = (cluster.name,)
     for flaw, number in cluster.namespaces.items():
         yield Sample("batcher_namespaces", number, (cluster.name, flaw))
+    for flaw, number in cluster.objects.items():
+        yield Sample("batcher_objects", number, (cluster.name, flaw))
     yield Sample("batcher_cluster_connected", cluster.watch == "connected", labels)
     yield Sample("batcher_cluster_events", cluster.events, labels)
     yield Sample("batcher_cluster_restarts", cluster.restarts, labels)

@@ -133,6 +133,9 @@ METRICS = {
     "batcher_namespaces": Metric(
         "gauge", "Namespaces heard of, by what is wrong with their word.", ("cluster", "flaw")
     ),
+    "batcher_objects": Metric(
+        "gauge", "Objects of api-syncagent heard of, by what is wrong with their labels.", ("cluster", "flaw")
+    ),
     "batcher_cluster_connected": Metric("gauge", "1 while the cluster's watch is open.", ("cluster",)),
     "batcher_cluster_events": Metric("counter", "Events received, repeats included.", ("cluster",)),
     "batcher_cluster_restarts": Metric("counter", "Streams and lists that failed.", ("cluster",)),

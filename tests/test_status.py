@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLUSTER = ClusterStatus(
     name="us-west1", watch="connected", uid="u", last_event_at=NOW, last_contact_at=NOW, restarts=2, lists=1,
     recovered=0, insecure=False, last_error="", events=10, occurrences=12, warnings=3, lag_ms=400,
-    namespaces={"none": 7, "other-name": 2, "duplicate": 0},
+    namespaces={"none": 7, "other-name": 2, "duplicate": 0}, objects={"none": 3, "incomplete": 0},
 )  # fmt: skip
 STATUS = Status(
     at=NOW, pid=1, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5, pending_writes=6,
@@ -55,6 +55,7 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
     assert values["batcher_verdicts", ("archive-only",)] == 4
     assert values["batcher_namespaces", ("us-west1", "other-name")] == 2
     assert values["batcher_namespaces", ("us-west1", "none")] == 7
+    assert values["batcher_objects", ("us-west1", "none")] == 3
 
 
 def test_namespaces_that_are_not_believed_are_told_with_the_command_that_shows_them() -> None:
@@ -73,3 +74,12 @@ def test_metrics_tell_of_each_rule_of_the_filter_and_of_its_last_hit_once_it_had
     assert values["batcher_rule_last_hit_seconds", ("noise", "drop")] == 1.5
     idle = structs.replace(STATUS, rules=[RuleCount("idle", Action.SHADOW, since=1)])
     assert "batcher_rule_last_hit_seconds" not in {sample.name for sample in samples(idle)}
+
+
+def test_objects_that_are_not_believed_are_told_too() -> None:
+    objects = structs.replace(CLUSTER, namespaces={}, objects={"none": 5, "other-hash": 1, "incomplete": 0})
+    assert mapping_trouble(structs.replace(STATUS, clusters=[objects])) == "flawed objects in us-west1: 1 other-hash"
+    assert mapping_trouble(structs.replace(STATUS, clusters=[CLUSTER, objects])) == (
+        "flawed namespaces in us-west1: 2 other-name; see: batcher mapping list --flawed; "
+        "flawed objects in us-west1: 1 other-hash"
+    )

@@ -27,7 +27,7 @@ from batcher.stages.aggregate import fold_slots, fold_summaries
 from batcher.stages.filter import kind_of_verdict
 from batcher.stages.fold import fold, places
 from batcher.stages.listen import last_clocks, lifetime
-from batcher.stages.restore import restore_clocks, restore_parts, restore_rows, restore_seen
+from batcher.stages.restore import restore_clocks, restore_objects, restore_parts, restore_rows, restore_seen
 from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
 from batcher.telemetry import Verdict
@@ -112,7 +112,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     occurrences = (
         scan(root, "occurrences", since=since)
         .filter(pl.col("received_at") >= since)
-        .with_columns(pl.col("routes").fill_null(""))
+        .with_columns(pl.col("routes", "target_name").fill_null(""))
         .collect()
         .lazy()
     )
@@ -137,6 +137,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         "open_summaries": summaries.sort("summary"),
         "served": _served(occurrences).sort(STATE_KEYS["served"]),
         "places": places(folded, nobody, window=rules.window).filter(pl.col("until") > now),
+        "objects": restore_objects(occurrences, rules.trust.objects).sort(STATE_KEYS["objects"]),
     }
     return {
         name: completed(found[name].collect(), columns) if name in found else schema.empty(columns)
@@ -146,7 +147,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
 
 def _served(occurrences: pl.LazyFrame) -> pl.LazyFrame:
     """The last target of each namespace: what waits for one shall not become another tenant's by the loss."""
-    nobody_told = occurrences.with_columns(is_told=pl.lit(value=False))
+    nobody_told = occurrences.with_columns(is_told=pl.col("target_name") != "")
     return served_now(uses(nobody_told), schema.empty(schema.SERVED).lazy())
 
 

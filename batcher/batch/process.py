@@ -249,6 +249,7 @@ def compute(directory: DataDirectory, read: Reader, plan: Plan, state: State) ->
     claims = Claims()
     decoded = decode(claims.passing(read(Place(*plan.start), Place(*plan.end))))
     decoded = decoded._replace(claims=claims.read, lists=claims.lists)
+    decoded = decoded._replace(objects=claims.objects, object_lists=claims.object_lists)
     now, again = from_micros(plan.now), _again(directory, plan)
     return run(decoded, _outcomes(plan.outcomes), state, batch=plan.batch, now=now, rules=rules, again=again)
 

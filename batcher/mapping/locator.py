@@ -29,6 +29,8 @@ class Flaw(StrEnum):
     """The namespace's name is not the hash of it: it was copied, or edited."""
     FOREIGN = "foreign-sync-target"
     """Another sync target's, by the label of the namespace."""
+    OTHER_HASH = "other-hash"
+    """Of an object: its labels are hashes of other names than its annotations give."""
     DUPLICATE = "duplicate"
     """Another namespace of the cluster said the same before, and still says it; no claim has it by itself."""
 

@@ -4,12 +4,12 @@ For those who ask, and for those who count what is wrong. Nothing here decides (
 changes anything; a reader may call it while a service runs.
 """
 
-from batcher.namespaces.flaws import counted, flawed
+from batcher.namespaces.flaws import OF_OBJECTS, counted, flawed
 from batcher.namespaces.known import Known, known
 from batcher.namespaces.shown import HEADERS, WIDE_HEADERS, rows, told
 from batcher.namespaces.story import Source, Story, story
 
 __all__ = [
-    "HEADERS", "WIDE_HEADERS", "Known", "Source", "Story", "counted", "flawed", "known", "rows", "story",
+    "HEADERS", "OF_OBJECTS", "WIDE_HEADERS", "Known", "Source", "Story", "counted", "flawed", "known", "rows", "story",
     "told",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
-"""How many namespaces say what is not believed, and what each flaw means in a sentence."""
+"""How many namespaces and objects say what is not believed, and what each flaw means in a sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -15,6 +15,8 @@ class Meaning(NamedTuple):
     remedy: str
 
 
+OF_OBJECTS = (Flaw.UNREADABLE, Flaw.INCOMPLETE, Flaw.OTHER_HASH)
+"""What can be wrong with the labels and annotations of an object."""
 MEANINGS = {
     Flaw.UNREADABLE: Meaning(
         "its locator is no JSON of a known form, or far too long",
@@ -39,12 +41,13 @@ MEANINGS = {
 }
 
 
-def counted(claims: pl.DataFrame) -> dict[str, dict[str, int]]:
+def counted(claims: pl.DataFrame, flaws: Iterable[Flaw] = MEANINGS) -> dict[str, dict[str, int]]:
     """Return how many namespaces each cluster (by name) has, by flaw; ``none`` are those without.
 
-    In: :data:`batcher.schema.CLAIMS`. Those that were deleted are left out.
+    In: :data:`batcher.schema.CLAIMS`, or :data:`batcher.schema.OBJECTS` and :data:`OF_OBJECTS`. Those that were
+    deleted are left out.
     """
-    none = {flaw.value or "none": 0 for flaw in Flaw}
+    none = {"none": 0} | {flaw.value: 0 for flaw in flaws}
     there = claims.lazy().filter(pl.col("gone_at").is_null()).group_by("cluster", "flaw").len()
     found: dict[str, dict[str, int]] = {}
     for cluster, flaw, number in there.sort("cluster", "flaw").collect().iter_rows():

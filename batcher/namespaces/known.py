@@ -11,7 +11,7 @@ from batcher.batch import DataDirectory
 from batcher.batch.process import latest, rules_of_last
 from batcher.clock import from_micros
 from batcher.pipeline import Rules, State
-from batcher.stages.locate import FLAW, LOCATOR, decide, with_claims
+from batcher.stages.locate import FLAW, LABELS, LABELS_FLAW, LOCATOR, decide, with_claims
 
 _NAMESPACE = ("cluster_uid", "namespace")
 _LAST = 2**63 - 1
@@ -100,7 +100,13 @@ def _unheard(state: State) -> pl.LazyFrame:
 
 def source_names(rules: Rules) -> dict[int | None, str]:
     """Return how the configuration calls what decides: rules by their place in ``mapping.rules``."""
-    names: dict[int | None, str] = {None: "", FLAW: "locator", LOCATOR: "locator"}
+    names: dict[int | None, str] = {
+        None: "",
+        FLAW: "locator",
+        LOCATOR: "locator",
+        LABELS: "syncagent",
+        LABELS_FLAW: "syncagent",
+    }
     of_the_list = [place for place, rule in enumerate(rules.mapping) if not rule.cluster_scoped]
     return names | dict.fromkeys(range(len(rules.mapping)), "cluster") | _numbered(of_the_list)
 

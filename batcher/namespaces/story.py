@@ -14,7 +14,7 @@ from batcher.mapping import Flaw
 from batcher.namespaces.flaws import MEANINGS
 from batcher.namespaces.known import AsOf, Known, all_known, as_of_last, asked, source_names
 from batcher.schema import NOBODYS
-from batcher.stages.locate import FLAW, LOCATOR, cases
+from batcher.stages.locate import FLAW, LABELS, LABELS_FLAW, LOCATOR, cases
 from batcher.text import safe
 
 _NEAREST = 3
@@ -140,7 +140,8 @@ class _Asked(NamedTuple):
 def _sources(at: AsOf, found: Known) -> list[Source]:
     """Every source in its turn; without trust in locators, they are told last."""
     rules, trust, names = at.rules.mapping, at.rules.trust, source_names(at.rules)
-    asked_in_turn = [case for case in cases(rules, trust) if case.decided_by != FLAW]
+    not_asked = {FLAW, LABELS, LABELS_FLAW}  # a namespace is no object
+    asked_in_turn = [case for case in cases(rules, trust) if case.decided_by not in not_asked]
     answers = asked(at).filter(_is(found)).select(
         *(pl.when(case.holds.fill_null(value=False)).then(pl.struct(
             holds=pl.lit(value=True), workspace=case.workspace, target_namespace=case.target_namespace,

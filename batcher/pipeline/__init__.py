@@ -18,8 +18,11 @@ from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, adv
 from batcher.schema import OCCURRENCE, SESSION, SLOT
 from batcher.stages.adopt import (
     Before,
+    Judged,
+    Mapping,
     adopt_rows,
     claims_now,
+    had,
     judge,
     move,
     moves,
@@ -28,6 +31,7 @@ from batcher.stages.adopt import (
     uses,
 )
 from batcher.stages.aggregate import measured, sessions
+from batcher.stages.attribute import attribute, known_as, object_uid
 from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
@@ -39,6 +43,7 @@ from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import locate
 from batcher.stages.measure import measure
+from batcher.stages.own import Said, hear, judge_objects, name_objects, objects_now
 from batcher.stages.places import outdated as outdated_places
 from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.redefine import end_all, redefined
@@ -89,10 +94,10 @@ def run(
     rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
     defined = redefined(state["definitions"], rules.definitions)
     said = _said(state, decoded)
-    targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
-    mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
+    targets = _collect(_located(rows.filter("is_new"), said, rules))
+    mapped = _mapped(state, said, uses(targets), now, rules, ends=defined.ends)
     located = _collect(_routed(_judged(targets, rules), mapped.judged, rules))
-    adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
+    adopted = adopt_rows(told_mapped(located, rules.routes), *mapped.judged, rules.namespaces, hold=rules.hold)
     folded = _collect(_folded(told(adopted, located, rules), placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
@@ -161,24 +166,33 @@ def _renewed(mapped: "_Mapped", outcomes: pl.LazyFrame, again: Again, batch: int
 
 
 class _Said(NamedTuple):
-    """What Namespaces say, before and in the batch."""
+    """What Namespaces and objects say, before and in the batch."""
 
     claims: pl.LazyFrame
     """By position, with their flaws (:func:`batcher.stages.contest.contest`)."""
     lists: pl.LazyFrame
     """:func:`batcher.stages.vanish.begun_lists`."""
+    objects: Said
 
 
 def _said(state: State, decoded: Decoded) -> _Said:
     known, listings = state["claims"].lazy(), state["listings"].lazy()
     lists = _collect(begun_lists(decoded.lists.lazy(), listings))
     said = _collect(date(known, vanish(known, decoded.claims.lazy(), lists)))
-    return _Said(_collect(contest(said)), lists)
+    heard = hear(state["objects"].lazy(), decoded.objects.lazy(), decoded.object_lists.lazy())
+    return _Said(_collect(contest(said)), lists, heard._replace(lines=_collect(heard.lines)))
 
 
-def _located(rows: pl.LazyFrame, claims: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def _located(rows: pl.LazyFrame, said: _Said, rules: Rules) -> pl.LazyFrame:
     mapping = rules.namespaces
-    return locate(rows, claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered)
+    return locate(
+        attribute(rows, mapping.trust.objects).with_columns(object_uid()),
+        said.claims,
+        rules=mapping.rules,
+        trust=mapping.trust,
+        remembered=mapping.remembered,
+        objects=said.objects.lines if mapping.trust.objects else None,
+    )
 
 
 def _judged(targets: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
@@ -186,20 +200,25 @@ def _judged(targets: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     return targets.pipe(filter_rows, rules.filter, critical=rules.critical)
 
 
-def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def _routed(targets: pl.LazyFrame, judged: Judged, rules: Rules) -> pl.LazyFrame:
     routed = route(targets, rules.routes, critical=rules.critical, minimum=rules.minimum)
-    return name_namespaces(routed, judged, remembered=rules.namespaces.remembered)
+    asked = routed.with_columns(claimed_uid="object_uid")
+    named = name_namespaces(asked, judged.claims, remembered=rules.namespaces.remembered)
+    if not rules.trust.objects:
+        return named
+    return name_objects(named, judged.objects, remembered=rules.namespaces.remembered)
 
 
 class _Mapped(NamedTuple):
-    """What was open before the batch, by the targets that namespaces have by now."""
+    """What was open before the batch, by the targets that namespaces and objects have by now."""
 
-    judged: pl.LazyFrame
-    """All claims, with their targets (:func:`batcher.stages.adopt.judge`)."""
-    known: pl.LazyFrame
+    judged: Judged
+    known: Before
     """What the state had of them before the batch."""
     claims: pl.LazyFrame
-    """What is left of them after it."""
+    """What is left of the claims after it."""
+    objects: pl.LazyFrame
+    """What is left of the objects."""
     moved: pl.LazyFrame
     """What of the summaries changed their target (:func:`batcher.stages.adopt.moves`)."""
     summaries: pl.LazyFrame
@@ -208,10 +227,9 @@ class _Mapped(NamedTuple):
 
     def frames(self, settled: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
         """Return what becomes of the state by it; ``settled`` are the summaries with their outcomes."""
-        names = STATE_KEYS["claims"]
         return {
-            "claims": self.claims.join(self.known, on=[*schema.CLAIMS], how="anti", nulls_equal=True).sort(names),
-            "gone": self.known.join(self.claims, on=names, how="anti").select(names).sort(names),
+            **_changed("claims", self.known.claims, self.claims),
+            **_changed("objects", self.known.objects, self.objects),
             "moved": self.moved.select("was").sort("was"),
             "moved_slots": self.slots.filter("is_moved").sort("summary", "slot"),
             "moved_summaries": settled.join(self.moved, on="summary", how="semi").sort("summary"),
@@ -219,23 +237,39 @@ class _Mapped(NamedTuple):
         }  # fmt: skip
 
 
-def _mapped(
-    state: State, claims: pl.LazyFrame, used: pl.LazyFrame, now: datetime, rules: Rules, *, ends: bool
-) -> _Mapped:
-    known, served, slots = (state[name].lazy() for name in ("claims", "served", "open_slots"))
+def _changed(table: str, known: pl.LazyFrame, left: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
+    """Return what of a ``table`` of the state is new or other, and by its keys what is gone."""
+    names = STATE_KEYS[table]
+    new = left.join(known, on=[*STATE_COLUMNS[table]], how="anti", nulls_equal=True)
+    gone = known.join(left, on=names, how="anti").select(names)
+    return {table: new.sort(names), f"{table}_gone": gone.sort(names)}
+
+
+def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules: Rules, *, ends: bool) -> _Mapped:
+    before = Before(*(state[name].lazy() for name in ("claims", "served", "objects")))
     summaries = end_all(state["open_summaries"].lazy(), redefined=ends)
-    mapping, before = rules.namespaces, Before(known, served)
-    judged = _collect(judge(claims, used, before, mapping, lasts=rules.used_for))
+    slots, mapping = state["open_slots"].lazy(), rules.namespaces
+    claims = _collect(judge(said.claims, used, before, mapping, lasts=rules.used_for))
+    judged = Judged(claims, _judged_objects(said, had(claims, used, before), mapping))
     moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold))
+    lines, remembered = judged.objects, mapping.remembered
     return _Mapped(
         judged,
-        known,
-        _collect(claims_now(judged, now, remembered=mapping.remembered)),
+        before,
+        _collect(claims_now(claims, now, remembered=remembered)),
+        _collect(objects_now(lines, said.objects.lists, now, remembered=remembered)),
         moved,
         _collect(move(summaries, moved)),
         _collect(move(slots, moved)),
         slots.join(moved.select(summary="was"), on="summary", how="semi"),
     )
+
+
+def _judged_objects(said: _Said, had_: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
+    judged = judge_objects(
+        said.objects, said.claims, had_, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered
+    )
+    return _collect(judged)
 
 
 def _served(known: pl.LazyFrame, used: pl.LazyFrame, now: datetime, rules: Rules) -> dict[str, pl.LazyFrame]:
@@ -258,7 +292,8 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
     copies = told_elsewhere(located, rules.routes, allowed=rules.trust.allowed)
     rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
     plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""), objects=pl.lit(0, pl.Int64))
-    return regard_owner(plain) if rules.owner else plain
+    own = attribute(plain, rules.trust.objects).with_columns(object_uid())
+    return (regard_owner(own) if rules.owner else own).with_columns(known_as())
 
 
 def _folded(rows: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

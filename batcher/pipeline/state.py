@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from batcher import schema
-from batcher.schema import OCCURRENCE
+from batcher.schema import CLAIMED, OCCURRENCE
 from batcher.stages.gaps import STREAM
 
 STATE_KEYS: dict[str, tuple[str, ...]] = {
@@ -19,6 +19,7 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "contacts": STREAM,
     "clocks": ("cluster_key",),
     "claims": ("cluster_uid", "namespace"),
+    "objects": CLAIMED,
     "listings": ("cluster_uid",),
     "served": ("cluster_uid", "namespace"),
     "nodes": ("cluster_uid", "name"),
@@ -34,6 +35,7 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "contacts": schema.CONTACTS,
     "clocks": schema.CLOCKS,
     "claims": schema.CLAIMS,
+    "objects": schema.OBJECTS,
     "listings": schema.LISTINGS,
     "served": schema.SERVED,
     "nodes": schema.NODES,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from batcher.sandbox.store import EVERYWHERE
 
+NOBODY = frozenset[str]()
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -18,16 +20,19 @@ class Identity:
     workspaces: frozenset[str] | None = None
     wildcard: bool = False
     """May use ``/clusters/*``: a shard administrator (wildcard-list*.json)."""
+    forbidden: frozenset[str] = NOBODY
+    """Plurals of resources that are none of theirs."""
 
-    def may(self, verb: str, cluster: str) -> bool:
-        """Tell whether ``verb`` is allowed in the logical cluster."""
+    def may(self, verb: str, cluster: str, plural: str = "") -> bool:
+        """Tell whether ``verb`` is allowed in the logical cluster, on the resources of that ``plural``."""
+        if plural in self.forbidden:
+            return False
         if cluster == EVERYWHERE:
             return self.wildcard
         in_reach = self.workspaces is None or cluster in self.workspaces
         return in_reach and (self.verbs is None or verb in self.verbs)
 
 
-NOBODY = frozenset[str]()
 ADMIN_TOKEN = "sandbox-admin"  # noqa: S105  protects nothing
 SHARD_ADMIN_TOKEN = "sandbox-shard-admin"  # noqa: S105  protects nothing
 

@@ -17,6 +17,7 @@ from batcher.errors import Expired
 from batcher.sandbox import listing
 from batcher.sandbox.api import Api, Place
 from batcher.sandbox.faults import Compacted, Faults
+from batcher.sandbox.forms import Form, partial, partial_list, wanted
 from batcher.sandbox.options import Options, parse
 from batcher.sandbox.resources import Resource
 from batcher.sandbox.shape import Object
@@ -24,7 +25,6 @@ from batcher.sandbox.status import Refused, too_old
 from batcher.sandbox.store import Store
 from batcher.sandbox.stream import Stream, event_line
 from batcher.sandbox.table import table
-from batcher.sandbox.table import wanted as wants_table
 from batcher.sandbox.watching import Bell, Course, Cut
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -61,27 +61,28 @@ class Reader:
 
     async def answer(self, request: web.BaseRequest, verb: str) -> web.StreamResponse:
         """Answer ``get``, ``list`` or ``watch``; Refused as recorded."""
-        tables = wants_table(request.headers.get("Accept", ""))
+        form = wanted(request.headers.get("Accept", ""))
         if verb == "get":
-            return self._get(tables=tables)
+            return self._get(form)
         options = parse(self._place.resource, request.query)
-        return (
-            await self._watch(request, options, tables=tables)
-            if verb == "watch"
-            else self._list(options, tables=tables)
-        )
+        return await self._watch(request, options, form) if verb == "watch" else self._list(options, form)
 
-    def _get(self, *, tables: bool) -> web.Response:
+    def _get(self, form: Form) -> web.Response:
         change = self._server.api.get(self._place)
-        if not tables:
+        if form is Form.PLAIN:
             return self._json(change.body)
+        if form is Form.METADATA:
+            return self._json(msgspec.json.encode(partial(change.object)))
         return self._json(self._table([change.object], {"resourceVersion": str(change.revision)}))
 
-    def _list(self, options: Options, *, tables: bool) -> web.Response:
+    def _list(self, options: Options, form: Form) -> web.Response:
         result = listing.listed(self._server.store, self._place, options)
-        if not tables:
+        if form is Form.PLAIN:
             return self._json(listing.encoded(self._place, result))
-        return self._json(self._table([change.object for change in result.page.changes], result.metadata))
+        objects = [change.object for change in result.page.changes]
+        if form is Form.METADATA:
+            return self._json(msgspec.json.encode(partial_list(objects, result.metadata)))
+        return self._json(self._table(objects, result.metadata))
 
     def _table(self, objects: list[Object], metadata: Object) -> bytes:
         return msgspec.json.encode(table(self._place.resource, objects, metadata, self._server.now))
@@ -90,11 +91,11 @@ class Reader:
         headers = {"Date": format_datetime(self._server.now, usegmt=True)}
         return web.Response(body=body, content_type="application/json", headers=headers)
 
-    async def _watch(self, request: web.BaseRequest, options: Options, *, tables: bool) -> web.StreamResponse:
+    async def _watch(self, request: web.BaseRequest, options: Options, form: Form) -> web.StreamResponse:
         server, place = self._server, self._place
         collection = server.store.collection(place.resource, place.cluster)
         bell = server.bell(place.resource, place.cluster)
-        stream = Stream(place, options, collection, kcp=server.kcp, tables=tables)
+        stream = Stream(place, options, collection, kcp=server.kcp, form=form)
         response = web.StreamResponse(headers={"Date": format_datetime(server.now, usegmt=True)})
         response.content_type = "application/json"
         try:

@@ -201,7 +201,7 @@ class ApiServer:
 
     def _authorize(self, who: Identity, verb: str, place: Place) -> None:
         exists = self._workspaces is None or self._workspaces.exists(place.cluster, self.now)
-        if not (exists and who.may(verb, place.cluster)):
+        if not (exists and who.may(verb, place.cluster, place.resource.plural)):
             raise Refused(forbidden(who.user, verb, place.resource, place.namespace))
 
     async def _without_resource(

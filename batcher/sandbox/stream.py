@@ -13,6 +13,7 @@ import msgspec
 from batcher.sandbox.api import Place
 from batcher.sandbox.collection import Change, ChangeType, Collection
 from batcher.sandbox.faults import Faults, InitialEvents
+from batcher.sandbox.forms import Form, partial
 from batcher.sandbox.options import Options
 from batcher.sandbox.resources import EVENTS
 from batcher.sandbox.shape import BOOKMARK, Object
@@ -26,13 +27,13 @@ BATCH = 512
 class Stream:
     """The lines of one watch."""
 
-    def __init__(self, place: Place, options: Options, collection: Collection, *, kcp: bool, tables: bool) -> None:
+    def __init__(self, place: Place, options: Options, collection: Collection, *, kcp: bool, form: Form) -> None:
         """Stand at the revision that ``options`` name. Raises Refused for a refused sendInitialEvents."""
         self._place = place
         self._options = options
         self._collection = collection
         self._bookmarks = options.bookmarks and (kcp or options.initial_events)
-        self._tables = tables
+        self._form = form
         self._after = options.revision or 0
         self._told = collection.latest
         self._sequence = collection.end
@@ -56,7 +57,8 @@ class Stream:
         while changes := self._collection.read(self._sequence, BATCH):
             if changes[0].revision > self._after:
                 self._after = 0  # what the client has seen is behind us: nothing more to skip
-            plain = not (self._place.namespace or self._options.predicates or self._tables or self._after)
+            narrowed = self._place.namespace or self._options.predicates or self._after
+            plain = not narrowed and self._form is Form.PLAIN
             lines = [change.line for change in changes] if plain else list(self._selected(changes, now))
             self._sequence += len(changes)
             if lines:
@@ -76,7 +78,7 @@ class Stream:
         for change, before in zip(changes, replaced, strict=True):
             kind = self._kind(change, before) if change.revision > self._after else None
             if kind is not None:
-                yield self._line(change, kind, now)
+                yield self._line(change, kind, now, _left(change, kind, before))
 
     def _kind(self, change: Change, before: Change | None) -> ChangeType | None:
         """Return how a change looks through the selectors: objects may enter and leave them."""
@@ -92,10 +94,12 @@ class Stream:
             return False
         return self._options.selects(change)
 
-    def _line(self, change: Change, kind: ChangeType, now: datetime) -> bytes:
-        if not self._tables:
-            return change.line_as(kind)
-        content = change.object
+    def _line(self, change: Change, kind: ChangeType, now: datetime, left: Object | None = None) -> bytes:
+        if self._form is Form.PLAIN:
+            return event_line(kind, left) if left else change.line_as(kind)
+        content = left or change.object
+        if self._form is Form.METADATA:
+            return event_line(kind, partial(content))
         rows = table(self._place.resource, [content], {"resourceVersion": str(change.revision)}, now)
         return event_line(kind, rows)
 
@@ -106,9 +110,23 @@ class Stream:
         resource = self._place.resource
         rest = BOOKMARK if resource is EVENTS else {}
         content = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata, **rest}
-        if self._tables:
+        if self._form is Form.METADATA:
+            content = partial(content)
+        if self._form is Form.TABLE:
             content = table(resource, [], metadata, datetime.min)  # noqa: DTZ901  a table without rows has no ages
         return event_line("BOOKMARK", content)
+
+
+def _left(change: Change, kind: ChangeType, before: Change | None) -> Object | None:
+    """Return what an object was before it left a selector, at the revision at which it did; None if it did not.
+
+    Source: ``cacheWatcher.convertToWatchEvent`` of kube-apiserver.
+    """
+    if kind is not ChangeType.DELETED or change.type is ChangeType.DELETED or before is None:
+        return None
+    content = before.object
+    content["metadata"]["resourceVersion"] = str(change.revision)
+    return content
 
 
 def event_line(kind: str, content: Any) -> bytes:

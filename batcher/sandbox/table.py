@@ -6,6 +6,7 @@ Columns as kube-apiserver prints Events and Namespaces; every other kind has nam
 from datetime import UTC, datetime
 from typing import Any
 
+from batcher.sandbox.forms import partial
 from batcher.sandbox.resources import EVENTS, NAMESPACES, Resource
 from batcher.sandbox.shape import Object
 
@@ -17,11 +18,6 @@ _EVENT_COLUMNS = (
 _NAMESPACE_COLUMNS = (("Name", 0), ("Status", 0), ("Age", 0))
 _PLAIN_COLUMNS = (("Name", 0), ("Age", 0))
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
-
-
-def wanted(accept: str) -> bool:
-    """Tell whether an Accept header prefers a table to the objects."""
-    return "as=Table" in accept.partition(",")[0]
 
 
 def table(resource: Resource, objects: list[Object], metadata: Object, now: datetime) -> Object:
@@ -62,11 +58,6 @@ def _column(name: str, priority: int) -> Object:
 
 
 def _row(resource: Resource, content: Object, now: datetime) -> Object:
-    partial = {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": content["metadata"],
-    }
     name, age = content["metadata"]["name"], _since(content["metadata"]["creationTimestamp"], now)
     if resource is EVENTS:
         cells: list[Any] = _event_cells(content, now)
@@ -74,7 +65,7 @@ def _row(resource: Resource, content: Object, now: datetime) -> Object:
         cells = [name, content["status"]["phase"], age]
     else:
         cells = [name, age]
-    return {"cells": cells, "object": partial}
+    return {"cells": cells, "object": partial(content)}
 
 
 def _event_cells(content: Object, now: datetime) -> list[Any]:

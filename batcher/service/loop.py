@@ -27,7 +27,7 @@ from batcher.clock import Now, from_micros, monotonic
 from batcher.decode import revisions
 from batcher.errors import ArchiveError, DataDirError, Unavailable
 from batcher.failed import Asked, prepare_asked
-from batcher.namespaces import counted, flawed
+from batcher.namespaces import OF_OBJECTS, counted, flawed
 from batcher.pipeline import State
 from batcher.publish import Publisher
 from batcher.serve import Health, serving
@@ -90,6 +90,7 @@ class Service:
         self._batch_trouble = ""
         self._unfinished: Work | None = None
         self._flawed: dict[str, dict[str, int]] = {}
+        self._flawed_objects: dict[str, dict[str, int]] = {}
         self._quarantine_changed = True
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
@@ -203,12 +204,21 @@ class Service:
         before, self._flawed = self._flawed, flawed(self._namespaces)
         if self._flawed != before:
             log.warning("namespaces that are not believed; see: batcher mapping list --flawed", flawed=self._flawed)
+        before, self._flawed_objects = self._flawed_objects, flawed(self._objects)
+        if self._flawed_objects != before:
+            log.warning("objects whose labels of api-syncagent are not believed", flawed=self._flawed_objects)
 
     @property
     def _namespaces(self) -> dict[str, dict[str, int]]:
         """How many namespaces each cluster has, by flaw; none where locators are not trusted."""
         trusted = "locator" in self._settings.mapping.trust
         return counted(self._batches.state["claims"]) if trusted else {}
+
+    @property
+    def _objects(self) -> dict[str, dict[str, int]]:
+        """How many objects each cluster has that say whose they are, by flaw; none where they are not trusted."""
+        trusted = "syncagent" in self._settings.mapping.trust
+        return counted(self._batches.state["objects"], OF_OBJECTS) if trusted else {}
 
     async def _look_at_quarantine(self) -> None:
         """Let no cluster fill the quarantine beyond its bound; what cannot be looked at now is left as it was."""
@@ -355,11 +365,13 @@ class Service:
         )
 
     def _clusters(self) -> list[ClusterStatus]:
-        namespaces = self._namespaces
+        namespaces, objects = self._namespaces, self._objects
         watches = self._fleet.statuses.all.items()
-        return [self._cluster(name, watch, namespaces.get(name, {})) for name, watch in watches]
+        return [self._cluster(name, watch, namespaces.get(name, {}), objects.get(name, {})) for name, watch in watches]
 
-    def _cluster(self, name: str, watch: WatchStatus, namespaces: dict[str, int]) -> ClusterStatus:
+    def _cluster(
+        self, name: str, watch: WatchStatus, namespaces: dict[str, int], objects: dict[str, int]
+    ) -> ClusterStatus:
         total = self._batches.last.clusters.get(name, {})
         return ClusterStatus(
             name=name,
@@ -373,6 +385,7 @@ class Service:
             insecure=self._specs.insecure(name),
             last_error=watch.last_error,
             namespaces=namespaces,
+            objects=objects,
             **{key: total.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
         )
 

@@ -10,9 +10,11 @@ from batcher import settings as settings_
 from batcher.connect import Trust as ServerTrust
 from batcher.connect import connect
 from batcher.errors import ConfigError
+from batcher.kinds import Watched, parse_watched
 from batcher.pipeline import Rules
 from batcher.redact import Redaction, Redactor
 from batcher.settings import Cluster, Settings, anchored
+from batcher.stages.attribute import ObjectKind
 from batcher.stages.filter import Filter, FilterRule
 from batcher.stages.locate import Rule, Trust, glob
 from batcher.stages.match import Match
@@ -111,14 +113,18 @@ def _mapping(settings: Settings) -> tuple[tuple[Rule, ...], Trust]:
     said = settings.mapping
     sources = {
         "locator": [],
+        "syncagent": [],
         "rules": [Rule(r.cluster, r.namespace, r.workspace, r.target_namespace) for r in said.rules],
         "cluster": [Rule(c.name, "*", c.workspace, cluster_scoped=True) for c in settings.clusters if c.workspace],
     }
-    before = said.trust[: said.trust.index("locator")] if "locator" in said.trust else []
+    before = {name: said.trust[: said.trust.index(name)] for name in said.trust}
+    rules_first = {name: sum(len(sources[each]) for each in others) for name, others in before.items()}
     trust = Trust(
         locators="locator" in said.trust,
-        rules_first=sum(len(sources[name]) for name in before),
+        rules_first=rules_first.get("locator", 0),
         allowed=tuple(anchored(pattern) for pattern in settings.kcp.patterns),
+        objects=tuple(ObjectKind(kind.group, kind.kind) for kind in _watched(settings)),
+        objects_after=rules_first.get("syncagent", 0) + ("locator" in before.get("syncagent", [])),
     )
     return tuple(rule for name in said.trust for rule in sources[name]), trust
 
@@ -158,7 +164,7 @@ class Specs:
         """
         made: dict[str, _Made] = {}
         wrong: dict[str, ConfigError] = {}
-        resources = ("events", "namespaces") if "locator" in settings.mapping.trust else ("events",)
+        resources = watched_resources(settings)
         for cluster in settings.clusters:
             said = (cluster, settings.credentials.exec_allowed, resources)
             before = self._made.get(cluster.name)
@@ -176,6 +182,17 @@ class Specs:
     def insecure(self, name: str) -> bool:
         """Return whether the server of the cluster ``name`` is not verified."""
         return name in self._made and self._made[name][1].connection.insecure
+
+
+def watched_resources(settings: Settings) -> tuple[str, ...]:
+    """Return what is watched of each cluster: Events, and whoever is trusted to say whose they are."""
+    namespaces = ["namespaces"] if "locator" in settings.mapping.trust else []
+    return ("events", *namespaces, *(kind.resource for kind in _watched(settings)))
+
+
+def _watched(settings: Settings) -> list[Watched]:
+    trusted = "syncagent" in settings.mapping.trust
+    return [parse_watched(entry) for entry in settings.mapping.syncagent.kinds] if trusted else []
 
 
 def _spec(cluster: Cluster, exec_allowed: Sequence[str], resources: tuple[str, ...]) -> ClusterSpec:

@@ -136,6 +136,11 @@ def _kind(value: str) -> str:
     return value
 
 
+def _watched_kind(value: str) -> str:
+    kinds.parse_watched(value)
+    return value
+
+
 def _absolute(value: str) -> str:
     if not value.startswith("/"):
         message = f"{value!r} is not an absolute path"
@@ -192,6 +197,7 @@ Size = Annotated[
     WithJsonSchema(_SIZE_SCHEMA),
 ]
 KindName = Annotated[str, AfterValidator(_kind)]
+WatchedKindName = Annotated[str, AfterValidator(_watched_kind)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})]
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_compiles)]
 ObjectGlob = Annotated[

@@ -5,7 +5,8 @@ before: one that changes hands never shows one tenant's text to the other, wheth
 configuration, and whatever uid it comes back with. What lies between two targets is nobody's, for ever. Rows are never
 told again: their verdict stays ``unmapped``, their summary gets its workspace.
 
-Nothing here decides which target a namespace has: that is :mod:`batcher.stages.locate`'s.
+Nothing here decides which target a namespace has: that is :mod:`batcher.stages.locate`'s. What waits for the word of an
+object is decided in :mod:`batcher.stages.own`, and adopted here.
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,18 @@ import polars as pl
 
 from batcher.schema import CLAIMS, NOBODYS, SERVED, SESSION, TARGET
 from batcher.stages.aggregate import summary_id
+from batcher.stages.attribute import attribute, known_as, named_there
 from batcher.stages.expire import FOR_EVER
 from batcher.stages.locate import Rule, Trust, locate
+from batcher.stages.own import instead, name_objects, silent
 
 _NAMESPACE = ("cluster_uid", "namespace")
 _WAS = ("was_workspace", "was_namespace")
 _HAS = ("has_workspace", "has_namespace")
 _TO = ("to_workspace", "to_namespace")
 _LAST = ("last_workspace", "last_namespace")
+MOVING = (*TARGET, "unmapped_uid", "unmapped_object", "regarding_name")
+"""What of a summary's name an adoption may change."""
 FRESH = timedelta(hours=1)
 """Of a target that was used within so long the state is not told again."""
 _NOW = 2**63 - 1
@@ -45,6 +50,17 @@ class Before(NamedTuple):
     """:data:`batcher.schema.CLAIMS`."""
     served: pl.LazyFrame
     """:data:`batcher.schema.SERVED`."""
+    objects: pl.LazyFrame
+    """:data:`batcher.schema.OBJECTS`."""
+
+
+class Judged(NamedTuple):
+    """What Namespaces and objects say, with the targets that follow."""
+
+    claims: pl.LazyFrame
+    """:func:`judge`"""
+    objects: pl.LazyFrame
+    """:func:`batcher.stages.own.judge_objects`"""
 
 
 def uses(targets: pl.LazyFrame) -> pl.LazyFrame:
@@ -116,6 +132,19 @@ def _had_before(was: str, to: str) -> pl.Expr:
     return pl.coalesce(had, was, pl.lit("")).alias(was)
 
 
+def had(judged: pl.LazyFrame, used: pl.LazyFrame, before: Before) -> pl.LazyFrame:
+    """Return the targets that namespaces had, from each ``position`` on: ``had_workspace, had_namespace``."""
+    has = pl.col("has_workspace") != ""
+    names = ("had_workspace", "had_namespace")
+    said = {name: pl.when(has).then(f"has_{name[4:]}").otherwise(f"was_{name[4:]}") for name in names}
+    served = {name: pl.col(column) for name, column in zip(names, TARGET, strict=True)}
+    return pl.concat([
+        judged.select(*_NAMESPACE, "position", **said),
+        used.select(*_NAMESPACE, "position", **served),
+        before.served.select(*_NAMESPACE, position=pl.lit(0, pl.Int64), **served),
+    ])  # fmt: skip
+
+
 def claims_now(judged: pl.LazyFrame, now: datetime, *, remembered: timedelta) -> pl.LazyFrame:
     """Return the newest of ``judged`` of each namespace, :data:`batcher.schema.CLAIMS`, without those that were deleted
     longer ago than is ``remembered``.
@@ -142,17 +171,27 @@ def name_namespaces(rows: pl.LazyFrame, judged: pl.LazyFrame, *, remembered: tim
     )
 
 
-def adopt_rows(rows: pl.LazyFrame, judged: pl.LazyFrame, *, hold: timedelta) -> pl.LazyFrame:
+def adopt_rows(
+    rows: pl.LazyFrame, judged: pl.LazyFrame, objects: pl.LazyFrame, mapping: Mapping, *, hold: timedelta
+) -> pl.LazyFrame:
     """Give unmapped rows the first target after them, if it is told within ``hold``; add ``adopted_by``.
 
-    In: rows of :func:`name_namespaces`. ``adopted_by`` is the position of the claim, 0 for what was not adopted.
+    In: rows of :func:`name_namespaces` and :func:`batcher.stages.own.name_objects`. ``adopted_by`` is the position of
+    the claim, 0 for what was not adopted.
     """
     later = _targets(judged).rename({"uid": "namespace_uid"})
     found = rows.sort("position").join_asof(
         later, on="position", by=(*_NAMESPACE, "namespace_uid"), strategy="forward", check_sortedness=False
     )
+    found = _with_own(found, objects, mapping)
     waits = (pl.col("workspace") == "") & (pl.col("regarding_namespace") != "")
     return _decided(found, waits & pl.col("to_workspace").is_not_null(), pl.col("received_at"), "namespace_uid", hold)
+
+
+def _with_own(found: pl.LazyFrame, objects: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
+    if not mapping.trust.objects:
+        return found.with_columns(to_name=pl.lit(""))
+    return instead(found, objects, remembered=mapping.remembered)
 
 
 def _targets(judged: pl.LazyFrame) -> pl.LazyFrame:
@@ -170,19 +209,21 @@ def _decided(found: pl.LazyFrame, waits: pl.Expr, since: pl.Expr, uid: str, hold
     return found.with_columns(
         pl.when(adopted).then("to_workspace").otherwise("workspace").alias("workspace"),
         pl.when(adopted).then("to_namespace").otherwise("target_namespace").alias("target_namespace"),
+        pl.when(adopted).then("to_name").otherwise("target_name").alias("target_name"),
         pl.when(waits & ~first).then(pl.lit(NOBODYS)).otherwise(uid).alias(uid),
         adopted_by=pl.when(adopted).then("told_by").otherwise(0),
-    ).drop(*_TO, *_WAS, "told_by", "told_at")
+    ).drop(*_TO, "to_name", *_WAS, "told_by", "told_at")
 
 
 def moves(
-    summaries: pl.LazyFrame, judged: pl.LazyFrame, before: Before, mapping: Mapping, *, now: datetime, hold: timedelta
+    summaries: pl.LazyFrame, judged: Judged, before: Before, mapping: Mapping, *, now: datetime, hold: timedelta
 ) -> pl.LazyFrame:
-    """Return what open summaries are from now on: ``was`` (their name so far), ``summary``, the columns of the target,
-    ``unmapped_uid`` and ``adopted_by``; only of those that change.
+    """Return what open summaries are from now on: ``was`` (their name so far), ``summary``, :data:`MOVING` and
+    ``adopted_by``; only of those that change.
 
     In: :data:`batcher.schema.OPEN_SUMMARIES`. A rule that the configuration has since a batch ago adopts as well.
     """
+    is_told, waits = pl.col("object_uid") != "", pl.col("workspace") == ""
     waiting = (
         summaries.filter(
             (pl.col("workspace") == "") & (pl.col("unmapped_uid") != NOBODYS) & (pl.col("namespace") != "")
@@ -191,28 +232,39 @@ def moves(
             *SESSION, "position", "last_at", "cluster",
             was="summary", regarding_namespace="namespace", received_at="last_at",
         )
+        .with_columns(
+            claimed_uid=pl.when(is_told).then("object_uid").otherwise("unmapped_object"), target_name=pl.lit("")
+        )
+        .pipe(attribute, mapping.trust.objects)
         .sort("position")
     )  # fmt: skip
-    named = name_namespaces(waiting, judged, remembered=mapping.remembered).with_columns(
+    if mapping.trust.objects:
+        waiting = name_objects(waiting, judged.objects, remembered=mapping.remembered)
+    named = name_namespaces(waiting, judged.claims, remembered=mapping.remembered).with_columns(
         unmapped_uid=pl.when(pl.col("unmapped_uid") == "").then("namespace_uid").otherwise("unmapped_uid")
     )
-    later = _targets(judged).rename({"uid": "unmapped_uid"})
+    later = _targets(judged.claims).rename({"uid": "unmapped_uid"})
     found = named.sort("position").join_asof(
         later, on="position", by=(*_NAMESPACE, "unmapped_uid"), strategy="forward", check_sortedness=False
     )
-    ruled = _ruled(waiting, judged, before, mapping, now)
+    found = _with_own(found, judged.objects, mapping)
+    ruled = _ruled(silent(waiting, before.objects), judged.claims, before, mapping, now)
     both = found.join(ruled, on="was", how="left", suffix="_ruled").with_columns(
         pl.coalesce(f"{name}_ruled", name).alias(name) for name in (*_TO, *_WAS, "told_by", "told_at")
     )
     decided = _decided(both, pl.col("to_workspace").is_not_null(), pl.col("last_at"), "unmapped_uid", hold)
     # What is about many objects is about the Namespace, which has another name in the workspace.
-    folds = (pl.col("kind") != "") & (pl.col("workspace") != "")
+    folds = (pl.col("kind") != "") & ~waits
     moved = (
-        decided.with_columns(unmapped_uid=pl.when(pl.col("workspace") == "").then("unmapped_uid").otherwise(pl.lit("")))
-        .with_columns(regarding_name=pl.when(folds).then("target_namespace").otherwise("regarding_name"))
+        decided.with_columns(
+            known_as(),
+            unmapped_uid=pl.when(waits).then("unmapped_uid").otherwise(pl.lit("")),
+            unmapped_object=pl.when(waits & ~is_told).then("claimed_uid").otherwise(pl.lit("")),
+        )
+        .with_columns(regarding_name=pl.when(folds).then("target_namespace").otherwise(named_there()))
         .with_columns(summary=summary_id())
         .filter(pl.col("summary") != pl.col("was"))
-        .select("was", "summary", *TARGET, "regarding_name", "unmapped_uid", "adopted_by")
+        .select("was", "summary", *MOVING, "adopted_by")
     )
     # One that would take the name of another stays as it is: two summaries of one name could not be told apart.
     taken = summaries.select("summary")
@@ -227,7 +279,7 @@ def _ruled(
     Only where what waits is of the Namespace that is there, and its summary would go on: rules that are the same as in
     the batch before give nothing that was not given then.
     """
-    asked = waiting.drop(TARGET).with_columns(position=pl.lit(_NOW), received_at=pl.lit(now))
+    asked = waiting.drop(*TARGET, "target_name").with_columns(position=pl.lit(_NOW), received_at=pl.lit(now))
     located = locate(
         asked, before.claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered
     ).filter(pl.col("workspace") != "")
@@ -258,7 +310,7 @@ def _ruled(
 
 def move(frame: pl.LazyFrame, moved: pl.LazyFrame) -> pl.LazyFrame:
     """Return ``frame`` (open summaries or slots) with what :func:`moves` says, ``is_moved`` and ``adopted_by``."""
-    names = ("summary", *TARGET, "regarding_name", "unmapped_uid")
+    names = ("summary", *MOVING)
     return (
         frame.join(moved, left_on="summary", right_on="was", how="left", suffix="_to", maintain_order="left")
         .with_columns(

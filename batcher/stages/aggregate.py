@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from batcher.schema import LATER_KEY, MEASURES, SESSION, SLOT, SUMMARY_KEY
+from batcher.stages.attribute import named_there
 from batcher.stages.name import measured_text, named
 from batcher.stages.places import hour
 
@@ -33,7 +34,9 @@ def measured(rows: pl.LazyFrame) -> pl.LazyFrame:
             namespace=pl.when(~unmapped | (pl.col("regarding_namespace") != ""))
             .then("namespace")
             .otherwise(pl.lit("")),
+            regarding_name=named_there(),
             unmapped_uid=pl.when(unmapped).then("namespace_uid").otherwise(pl.lit("")),
+            unmapped_object=pl.when(unmapped & (pl.col("object_uid") == "")).then("claimed_uid").otherwise(pl.lit("")),
             revisions=pl.lit(1, pl.Int64),
             occurrences=pl.col("grew"),
             first_seen=pl.col("since_at"),
@@ -113,11 +116,13 @@ def summary_id() -> pl.Expr:
     values = {name: pl.col(name) for name in SESSION} | {"began_at": pl.col("began_at").dt.timestamp("us")}
     later = {name: values.pop(name) for name in LATER_KEY}
     parts = [part for value in values.values() for part in measured_text(value.cast(pl.String))]
-    unambiguous = pl.concat_str(parts, separator=" ")
-    for name, value in later.items():
-        longer = pl.concat_str([unambiguous, pl.lit(name), *measured_text(value)], separator=" ")
-        unambiguous = pl.when(value == "").then(unambiguous).otherwise(longer)
-    return named(unambiguous)
+    further = [
+        pl.when(value == "")
+        .then(pl.lit(""))
+        .otherwise(pl.concat_str(pl.lit(""), pl.lit(name), *measured_text(value), separator=" "))
+        for name, value in later.items()
+    ]
+    return named(pl.concat_str(pl.concat_str(parts, separator=" "), *further))
 
 
 def is_closed(now: datetime, window: timedelta) -> pl.Expr:

@@ -11,7 +11,17 @@ import polars as pl
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 _DEPLOYMENT_POD = rf"^(.+)-{_SAFE}{{6,10}}-{_SAFE}{{5}}$"
 _DEPLOYMENT_REPLICA_SET = rf"^(.+)-{_SAFE}{{6,10}}$"
-_REGARDING = ("regarding_api_version", "regarding_kind", "regarding_name")
+OWNER_GROUP, OWNER_KIND = "apps", "Deployment"
+"""The only owner whose name can be told from that of what it owns."""
+
+
+def guessed_owner() -> pl.Expr:
+    """The name of the Deployment that the regarding Pod or ReplicaSet is of by its name; null: nobody can say."""
+    name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
+    return pl.coalesce(
+        pl.when(kind == "Pod").then(name.str.extract(_DEPLOYMENT_POD)),
+        pl.when(kind == "ReplicaSet").then(name.str.extract(_DEPLOYMENT_REPLICA_SET)),
+    )
 
 
 def regard_owner(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -20,19 +30,15 @@ def regard_owner(rows: pl.LazyFrame) -> pl.LazyFrame:
     The Pod or ReplicaSet that it was moves to ``related_*``, with its ``fieldPath``. Rows about other
     objects, or with names that no controller gives, stay as they are.
     """
-    name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
-    owner = pl.coalesce(
-        pl.when(kind == "Pod").then(name.str.extract(_DEPLOYMENT_POD)),
-        pl.when(kind == "ReplicaSet").then(name.str.extract(_DEPLOYMENT_REPLICA_SET)),
-    )
+    owner = guessed_owner()
     guessed = owner.is_not_null()
     moved = {
         f"related_{part}": pl.when(guessed).then(f"regarding_{part}").otherwise(f"related_{part}")
         for part in ("api_version", "kind", "namespace", "name", "field_path")
     }
     return rows.with_columns(
-        regarding_api_version=pl.when(guessed).then(pl.lit("apps/v1")).otherwise("regarding_api_version"),
-        regarding_kind=pl.when(guessed).then(pl.lit("Deployment")).otherwise("regarding_kind"),
+        regarding_api_version=pl.when(guessed).then(pl.lit(f"{OWNER_GROUP}/v1")).otherwise("regarding_api_version"),
+        regarding_kind=pl.when(guessed).then(pl.lit(OWNER_KIND)).otherwise("regarding_kind"),
         regarding_name=pl.coalesce(owner, "regarding_name"),
         **moved,
     )

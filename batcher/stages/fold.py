@@ -11,6 +11,7 @@ Of each third an eighth is kept for folded summaries, and two places for what is
 for all clusters and namespaces of the workspace. Reasons, too, are anybody's text. So however many there are of
 whatever a cluster makes up, no more Events are alive than the bound says. What was received before its namespace had
 a workspace is not counted in that one when it is adopted, nor is a dead letter that is retried: both may exceed it.
+Of what may say for itself whose it is, what is folded before it has a workspace is nobody's.
 
 A folded summary is for its clock hour, which is part of its key: it can say how many objects it is about, and a new
 hour begins with places for all. Nothing here drops a row or an occurrence.
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import MEASURES, PLACES, SUMMARY_KEY, TARGET, empty
+from batcher.schema import MEASURES, NOBODYS, PLACES, SUMMARY_KEY, TARGET, empty
 from batcher.stages.expire import ANY_NUMBER
 from batcher.stages.grade import NORMAL, share
 from batcher.stages.name import keyed, numbered
@@ -47,10 +48,11 @@ REASONS = 20
 OBJECTS = 1000
 """So many objects of a folded summary are told apart."""
 
+_OF_WAITING = ("unmapped_uid", "unmapped_object")
 _PLACED = ("at_workspace", "at_namespace")
 """The target by which a row is counted: the one that it had when it was received."""
 _OWN = (
-    *(name for name in SUMMARY_KEY if name not in {*TARGET, "unmapped_uid"}),
+    *(name for name in SUMMARY_KEY if name not in {*TARGET, *_OF_WAITING}),
     *_PLACED,
     "share",
     "hour_text",
@@ -60,9 +62,10 @@ _LIVE = ("at_workspace", "hour_text")
 _OBJECT = ("cluster_uid", "namespace", "regarding_api_version", "regarding_kind", "regarding_name")
 _MEASURED = {"revisions", "occurrences", "first_seen", "last_seen", "messages_vary"}
 _READ = (
-    *(name for name in SUMMARY_KEY if name != "unmapped_uid"),
+    *(name for name in SUMMARY_KEY if name not in _OF_WAITING),
     *(name for name in MEASURES if name not in _MEASURED),
     "received_at", "since_at", "grew", "regarding_namespace", "namespace_uid", "adopted_by",
+    "object_kind", "claimed_uid", "known_as",
 )  # fmt: skip
 _RELATED = tuple(f"related_{part}" for part in ("api_version", "kind", "namespace", "name", "field_path"))
 
@@ -107,9 +110,10 @@ def fold(
 ) -> pl.LazyFrame:
     """Give rows beyond a bound the key of a folded summary, and ``objects`` 1 where one is about another object.
 
-    In: rows that add occurrences, with the columns of :data:`batcher.schema.SUMMARY_KEY` but ``unmapped_uid``,
-    ``position, received_at, cluster, related_*, component, reporting_controller, message, objects, adopted_by``; and
-    :data:`batcher.schema.PLACES`. Out: the same columns, and those that :func:`places` needs; in no order.
+    In: rows that add occurrences, with the columns of :data:`batcher.schema.SUMMARY_KEY` but ``unmapped_*``,
+    ``position, received_at, cluster, related_*, component, reporting_controller, message, objects, adopted_by,
+    object_kind, claimed_uid, known_as``; and :data:`batcher.schema.PLACES`. Out: the same columns, and those that
+    :func:`places` needs; in no order.
     """
     counted = _counted_as(rows, critical).cache()
     asked = pl.concat([counted, _with_places(counted, known, most, window)], how="horizontal").cache()
@@ -182,7 +186,7 @@ def _hashed(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _together(rows: pl.LazyFrame, known: pl.LazyFrame, most: Most) -> pl.LazyFrame:
     """Give rows the key of the summary in which they are told together, the finest that has a place."""
-    about = _about_namespace(rows).cache()
+    about = _about_namespace(_nobodys(rows)).cache()
     placed = pl.concat([about.drop("space", "live"), _folded_places(about, known, most)], how="horizontal").cache()
     is_much = ~pl.col(FOLDED.has).fill_null(value=True)
     by_share = _by_share(placed, ~pl.col(REASONS_OF.has) | is_much)
@@ -204,6 +208,15 @@ def _folded_places(rows: pl.LazyFrame, known: pl.LazyFrame, most: Most) -> pl.La
     return counted.select(name for level in (REASONS_OF, FOLDED, OBJECTS_OF) for name in level.columns)
 
 
+def _nobodys(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave to nobody what had no workspace and is about an object that may say whose it is: another object of the
+    namespace may be another tenant's, and what is told together can be given to one only.
+    """
+    waited = (pl.col("object_kind") != "") & (pl.col("at_workspace") == "")
+    instead = dict.fromkeys(TARGET, pl.lit("")) | {"namespace_uid": pl.lit(NOBODYS), "adopted_by": pl.lit(0, pl.Int64)}
+    return rows.with_columns(pl.when(waited).then(value).otherwise(name).alias(name) for name, value in instead.items())
+
+
 def _about_namespace(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Make rows about their Namespace, and ours to tell; what they were about goes into ``object``."""
     is_plain = pl.col("kind") == ""
@@ -216,7 +229,7 @@ def _about_namespace(rows: pl.LazyFrame) -> pl.LazyFrame:
         regarding_name=pl.when(pl.col("workspace") == "").then("namespace").otherwise("target_namespace"),
         component=pl.lit(OURS),
         reporting_controller=pl.lit(OUR_CONTROLLER),
-        **dict.fromkeys(_RELATED, pl.lit("")),
+        **dict.fromkeys((*_RELATED, "object_uid", "claimed_uid", "known_as"), pl.lit("")),
     )
 
 

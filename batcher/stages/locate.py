@@ -1,8 +1,8 @@
 """Which workspace and namespace a row belongs to, and the verdict that follows.
 
-An Event about an object without a namespace (a Node) is nobody's but the cluster owner's: no rule on
-namespaces can hand it to a tenant. Where no rule matches and the cluster has no workspace of its own, the
-row is ``unmapped``: archived, and never written anywhere.
+An Event about an object without a namespace (a Node) is nobody's but the cluster owner's, unless that object itself
+says whose it is: no rule on namespaces can hand it to a tenant. Where no rule matches and the cluster has no workspace
+of its own, the row is ``unmapped``: archived, and never written anywhere.
 """
 
 import re
@@ -12,12 +12,16 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import TARGET
+from batcher.schema import CLAIMED, OBJECT, TARGET
+from batcher.stages.attribute import ObjectKind
 from batcher.stages.expire import FOR_EVER
 from batcher.telemetry import Verdict
 
 _CLAIM = ("claimed", "claimed_namespace", "flaw")
-_PLACE = ("cluster", "namespace", "cluster_scoped", *_CLAIM)
+_OWN = {"own": "workspace", "own_namespace": "target_namespace", "own_name": "target_name", "own_flaw": "flaw"}
+"""What an object claims, as a row has it, by the columns of :data:`batcher.schema.OBJECTS`."""
+_PLACE = ("cluster", "namespace", "cluster_scoped", *_CLAIM, *_OWN)
+_ANSWER = (*TARGET, "target_name")
 
 
 class Rule(NamedTuple):
@@ -41,22 +45,30 @@ class Trust(NamedTuple):
     """How many of the rules go before the locator all the same."""
     allowed: tuple[str, ...] = (".*",)
     """Anchored regular expressions of the workspaces that may be written to; any other leaves a row unmapped."""
+    objects: tuple[ObjectKind, ...] = ()
+    """Kinds whose objects are believed when they say whose they are; one with a flaw leaves its rows unmapped."""
+    objects_after: int = 0
+    """How many of the rules, and of the locator as one more, go before what objects say."""
 
 
 BELIEVES_RULES = Trust()
 
-LOCATOR, FLAW = -1, -2
-"""What decides beside the rules, which are named by their place."""
+LOCATOR, FLAW, LABELS, LABELS_FLAW = -1, -2, -3, -4
+"""What decides beside the rules, which are named by their place: the word of the namespace, or of the object."""
+_NOTHING = pl.lit("")
 
 
 class Case(NamedTuple):
-    """One of those that are asked in turn: a rule, or the namespace's own word; the first that holds decides."""
+    """One of those that are asked in turn: a rule, or the namespace's or object's own word; the first that holds
+    decides.
+    """
 
     decided_by: int
-    """The place of a rule, or :data:`LOCATOR`, or :data:`FLAW`, which leaves it to nobody."""
+    """The place of a rule, or :data:`LOCATOR` or :data:`LABELS`, or a flaw of these, which leaves it to nobody."""
     holds: pl.Expr
-    workspace: pl.Expr
-    target_namespace: pl.Expr
+    workspace: pl.Expr = _NOTHING
+    target_namespace: pl.Expr = _NOTHING
+    target_name: pl.Expr = _NOTHING
 
 
 def locate(
@@ -66,24 +78,28 @@ def locate(
     rules: Sequence[Rule],
     trust: Trust = BELIEVES_RULES,
     remembered: timedelta = FOR_EVER,
+    objects: pl.LazyFrame | None = None,
 ) -> pl.LazyFrame:
-    """Add ``workspace, target_namespace`` (empty when unmapped), ``verdict``, and ``is_told``: whether a Namespace was.
+    """Add ``workspace, target_namespace`` (empty when unmapped), ``target_name`` (of an object that said it for itself;
+    empty: as it is called), ``verdict``, and ``is_told``: whether a Namespace was, or an object that decided.
 
     In: ``position, received_at, cluster_uid, cluster, namespace, regarding_namespace``; ``claims``, those of the state
     and of the batch, :data:`batcher.schema.CLAIMS`. What a Namespace claimed last before a row's position goes before
-    the first rule that matches, also after it was deleted, for as long as that is ``remembered``.
+    the first rule that matches, also after it was deleted, for as long as that is ``remembered``. The same for
+    ``objects`` (:data:`batcher.schema.OBJECTS`); rows then have :data:`batcher.schema.OBJECT` and ``object_uid``.
     """
-    rows = with_claims(rows, claims, remembered=remembered)
+    rows = with_claims(rows, claims, remembered=remembered, objects=objects)
     places = (
         decide(rows.select(_PLACE).unique(), rules, trust)
-        .with_columns(pl.when("is_allowed").then(name).otherwise(pl.lit("")).alias(name) for name in TARGET)
+        .with_columns(pl.when("is_allowed").then(name).otherwise(pl.lit("")).alias(name) for name in _ANSWER)
+        .with_columns(is_told=pl.col("flaw").is_not_null() | (pl.col("decided_by") == LABELS).fill_null(value=False))
         .drop("decided_by", "is_allowed")
     )
     mapped = pl.when(pl.col("workspace") != "").then(pl.lit(Verdict.KEPT.value))
     return (
         rows.join(places, on=_PLACE, how="left", nulls_equal=True)
-        .with_columns(verdict=mapped.otherwise(pl.lit(Verdict.UNMAPPED.value)), is_told=pl.col("flaw").is_not_null())
-        .drop("cluster_scoped", *_CLAIM)
+        .with_columns(verdict=mapped.otherwise(pl.lit(Verdict.UNMAPPED.value)))
+        .drop("cluster_scoped", *_CLAIM, *_OWN)
     )
 
 
@@ -95,14 +111,22 @@ def decide(rows: pl.LazyFrame, rules: Sequence[Rule], trust: Trust) -> pl.LazyFr
     is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
     return rows.with_columns(
         decided_by=_first([(case.holds, pl.lit(case.decided_by)) for case in asked], pl.lit(None, pl.Int64)),
-        workspace=_first([(case.holds, case.workspace) for case in asked], pl.lit("")),
-        target_namespace=_first([(case.holds, case.target_namespace) for case in asked], pl.lit("")),
+        workspace=_first([(case.holds, case.workspace) for case in asked], _NOTHING),
+        target_namespace=_first([(case.holds, case.target_namespace) for case in asked], _NOTHING),
+        target_name=_first([(case.holds, case.target_name) for case in asked], _NOTHING),
     ).with_columns(is_allowed=is_allowed)
 
 
-def with_claims(rows: pl.LazyFrame, claims: pl.LazyFrame, *, remembered: timedelta = FOR_EVER) -> pl.LazyFrame:
+def with_claims(
+    rows: pl.LazyFrame,
+    claims: pl.LazyFrame,
+    *,
+    remembered: timedelta = FOR_EVER,
+    objects: pl.LazyFrame | None = None,
+) -> pl.LazyFrame:
     """Add what :func:`cases` ask: ``cluster_scoped``, and ``claimed, claimed_namespace, flaw`` as of each row's
-    position; null where no Namespace was told of, or one that was deleted longer ago than is ``remembered``.
+    position; null where no Namespace was told of, or one that was deleted longer ago than is ``remembered``. And what
+    its object claims.
     """
     said = claims.select(
         "cluster_uid",
@@ -113,7 +137,7 @@ def with_claims(rows: pl.LazyFrame, claims: pl.LazyFrame, *, remembered: timedel
         claimed_namespace="target_namespace",
         left_at="gone_at",
     )
-    found = rows.sort("position").join_asof(
+    found = _with_objects(rows, objects, remembered).join_asof(
         said.sort("position"), on="position", by=("cluster_uid", "namespace"), check_sortedness=False
     )
     forgotten = pl.col("received_at") - pl.col("left_at") > remembered
@@ -123,19 +147,37 @@ def with_claims(rows: pl.LazyFrame, claims: pl.LazyFrame, *, remembered: timedel
     ).drop("left_at")
 
 
+def _with_objects(rows: pl.LazyFrame, objects: pl.LazyFrame | None, remembered: timedelta) -> pl.LazyFrame:
+    """Add :data:`_OWN` by position. What an object of the same name said before this one, or after it, is not its."""
+    if objects is None:
+        return rows.sort("position").with_columns(pl.lit(None, pl.String).alias(name) for name in _OWN)
+    said = objects.select(*CLAIMED, "position", own_uid="uid", left_at="gone_at", **_OWN).sort("position")
+    place = ("cluster_uid", "regarding_namespace", *OBJECT)
+    found = rows.sort("position").join_asof(
+        said, on="position", by_left=place, by_right=CLAIMED, check_sortedness=False
+    )
+    same = (pl.col("object_uid") == "") | (pl.col("object_uid") == pl.col("own_uid"))
+    remembers = (pl.col("received_at") - pl.col("left_at") <= remembered).fill_null(value=True)
+    ours = [pl.when(same & remembers).then(name).alias(name) for name in _OWN]
+    return found.with_columns(ours).drop("own_uid", "left_at")
+
+
 def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
-    """Return who is asked about rows of :func:`with_claims`, in turn: a flaw ends the search, so that a doubtful
-    namespace falls to nobody.
+    """Return who is asked about rows of :func:`with_claims`, in turn: a flaw ends the search, so that what is doubtful
+    falls to nobody.
     """
-    ours = ~pl.col("cluster_scoped") & trust.locators
-    claimed = [
-        Case(FLAW, ours & (pl.col("flaw") != ""), pl.lit(""), pl.lit("")),
-        Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace")),
-    ]
     ruled = [
         Case(place, _matches(rule), pl.lit(rule.workspace), _target_namespace(rule)) for place, rule in enumerate(rules)
     ]
-    return [*ruled[: trust.rules_first], *claimed, *ruled[trust.rules_first :]]
+    asked = [[case] for case in ruled]
+    ours = ~pl.col("cluster_scoped") & trust.locators
+    locator = Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace"))
+    asked.insert(trust.rules_first, [Case(FLAW, ours & (pl.col("flaw") != "")), locator])
+    if trust.objects:
+        own = Case(LABELS, pl.col("own") != "", pl.col("own"), pl.col("own_namespace"), pl.col("own_name"))
+        in_vain = 0 if trust.locators else 1  # the locator is asked first, for those who want to know
+        asked.insert(trust.objects_after + in_vain, [Case(LABELS_FLAW, pl.col("own_flaw") != ""), own])
+    return [case for each in asked for case in each]
 
 
 def _first(answers: list[tuple[pl.Expr, pl.Expr]], otherwise: pl.Expr) -> pl.Expr:

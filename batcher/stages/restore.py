@@ -5,13 +5,15 @@ archived and in the revisions received since. So both are computed by the stages
 Nothing is counted here that was not archived: what was lost with the directory comes with the next list.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import polars as pl
 
 from batcher.decode import cluster_key, identity
-from batcher.schema import CLOCKS, OCCURRENCE, SEEN, SUMMARY_KEY, empty
+from batcher.schema import CLAIMED, CLOCKS, OBJECTS, OCCURRENCE, SEEN, SUMMARY_KEY, TARGET, completed, empty
 from batcher.stages.aggregate import measured, sessions
+from batcher.stages.attribute import ObjectKind, attribute
 from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.listen import listen, run_clocks
 from batcher.telemetry import Verdict
@@ -63,13 +65,30 @@ def _hash(rows: pl.Series) -> pl.Series:
     return pl.DataFrame(hashes, schema=dict(_HASHES), orient="row").to_struct()
 
 
+def restore_objects(occurrences: pl.LazyFrame, kinds: Sequence[ObjectKind]) -> pl.LazyFrame:
+    """Return the last target of each object that said it for itself, :data:`batcher.schema.OBJECTS`: what waits for
+    one shall not become another tenant's by the loss. An object is gone until it is listed.
+    """
+    said = attribute(occurrences, kinds).filter((pl.col("target_name") != "") & (pl.col("object_kind") != ""))
+    newest = said.sort("position").with_columns(namespace="regarding_namespace").group_by(CLAIMED).last()
+    had = dict(zip(("was_workspace", "was_namespace"), TARGET, strict=True))
+    lines = newest.select(
+        *CLAIMED, "cluster", "position", "received_at", uid="claimed_uid", gone_at="received_at", **had
+    )
+    return completed(lines.collect(), OBJECTS).lazy()
+
+
 def restore_rows(occurrences: pl.LazyFrame) -> pl.LazyFrame:
     """Return those of archived ``occurrences`` that were summed up, with the columns that an older version lacked.
 
     Nothing of them is adopted: what had no workspace when it was received has none.
     """
     counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
-    waiting = {"namespace_uid": pl.col("namespace_uid").fill_null(""), "adopted_by": pl.lit(0, pl.Int64)}
+    waiting = {
+        "namespace_uid": pl.col("namespace_uid").fill_null(""),
+        "claimed_uid": pl.col("claimed_uid").fill_null(""),
+        "adopted_by": pl.lit(0, pl.Int64),
+    }
     return counted.filter(pl.col("grew") > 0).with_columns(since_at=_since_at(), **waiting)
 
 

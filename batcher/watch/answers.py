@@ -8,7 +8,7 @@ from http import HTTPStatus
 import aiohttp
 import msgspec
 
-from batcher.errors import Expired, Forbidden, Unauthorized, Unavailable
+from batcher.errors import Absent, Expired, Forbidden, Unauthorized, Unavailable
 
 SMALL_BODY = 1024 * 1024
 """More than any Status, Namespace, or list of one Event has."""
@@ -17,6 +17,7 @@ _ERRORS = {
     HTTPStatus.GONE: Expired,
     HTTPStatus.UNAUTHORIZED: Unauthorized,
     HTTPStatus.FORBIDDEN: Forbidden,
+    HTTPStatus.NOT_FOUND: Absent,
 }
 
 
@@ -33,7 +34,7 @@ async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes | 
 
 
 async def refuse_errors(response: aiohttp.ClientResponse, asking_for: str) -> None:
-    """Return if ``response`` is a 200; else raise Expired, Unauthorized, Forbidden or Unavailable."""
+    """Return if ``response`` is a 200; else raise Expired, Unauthorized, Forbidden, Absent or Unavailable."""
     status = response.status
     if status == HTTPStatus.OK:
         return

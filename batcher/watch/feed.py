@@ -3,13 +3,20 @@
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
+from batcher import kinds
 from batcher.connect import Connection
+from batcher.mapping import CLUSTER_LABEL
 from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.watch.status import Report
+
+EVENTS = "events"
+JSON = "application/json"
+Form = Literal["PartialObjectMetadataList", "PartialObjectMetadata"]
+"""In what a list answers, and what each line of a watch holds."""
 
 
 class Sink(Protocol):
@@ -76,8 +83,24 @@ class Feed:
     @property
     def path(self) -> str:
         """Where the API server has this stream's objects."""
+        kind = kinds.watched(self.stream.resource)
+        root, plural = (kind.root, kind.plural) if kind else ("/api/v1", self.stream.resource)
         scope = f"/namespaces/{self.stream.scope}" if self.stream.scope else ""
-        return f"/api/v1{scope}/{self.stream.resource}"
+        return f"{root}{scope}/{plural}"
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Which of the objects are asked for: of a watched kind those that say whose they are, else all."""
+        return {"labelSelector": CLUSTER_LABEL} if kinds.watched(self.stream.resource) else {}
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether a cluster need not have such objects: not every one has every kind that is watched."""
+        return kinds.watched(self.stream.resource) is not None
+
+    def accept(self, form: Form) -> str:
+        """The media type to ask for: of what is no Event, metadata is enough."""
+        return JSON if self.stream.resource == EVENTS else f"{JSON};as={form};g=meta.k8s.io;v=v1"
 
     async def spool(
         self, kind: Kind, cursor: str | None = None, *, lines: int = 0, body: bytes = b"", note: str = ""

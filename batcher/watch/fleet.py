@@ -16,14 +16,13 @@ from batcher.errors import BatcherError, Replaced, Unauthorized
 from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.watch.audit import Seen, audit
 from batcher.watch.backoff import Backoff
-from batcher.watch.feed import Cursor, Feed, Incarnations, Sink
+from batcher.watch.feed import EVENTS, Cursor, Feed, Incarnations, Sink
 from batcher.watch.identity import cluster_uid
 from batcher.watch.observe import observe
 from batcher.watch.status import Statuses
 
 LISTS_AT_ONCE = 4
 """A LIST goes to etcd; hundreds at a restart would hurt the clusters more than waiting hurts us."""
-AUDITED = "events"
 CLUSTER_WIDE = frozenset({"namespaces"})
 """Resources that have no namespace."""
 
@@ -35,7 +34,7 @@ class ClusterSpec:
     name: str
     connection: Connection
     namespaces: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ("events",)
+    resources: tuple[str, ...] = (EVENTS,)
     event_ttl: timedelta = timedelta(hours=1)
 
     def streams(self, uid: str) -> list[Stream]:
@@ -147,6 +146,6 @@ class Fleet:
         feed = Feed(spec.connection, stream, spec.name, self._sink, self._rng, report, self._incarnations)
         version = self._cursors().get(stream, "")
         group.create_task(observe(feed, Cursor("" if version == UNLISTED else version), lists=self._lists))
-        if self._seen and stream.resource == AUDITED:
+        if self._seen and stream.resource == EVENTS:
             every = spec.event_ttl.total_seconds() / 2
             group.create_task(audit(feed, self._seen, every=every, lists=self._lists))

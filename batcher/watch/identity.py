@@ -14,7 +14,7 @@ import msgspec
 from batcher.connect import Connection
 from batcher.errors import Replaced, Restored, Unavailable
 from batcher.watch.answers import SMALL_BODY, read_at_most, refuse_errors
-from batcher.watch.feed import Cursor, Feed
+from batcher.watch.feed import JSON, Cursor, Feed
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 
@@ -48,7 +48,8 @@ async def confirm(feed: Feed, cursor: Cursor) -> None:
         raise Replaced(message)
     if not cursor.version:
         return
-    newest = await _metadata(feed.connection, feed.path, "resourceVersion", {"limit": "1"})
+    params, accept = {"limit": "1"} | feed.selector, feed.accept("PartialObjectMetadataList")
+    newest = await _metadata(feed.connection, feed.path, "resourceVersion", params, accept)
     if _number(newest) < _number(cursor.version):
         message = f"versions went backwards, from {cursor.version} to {newest}: the cluster was restored"
         raise Restored(message)
@@ -59,8 +60,8 @@ def _number(version: str) -> int:
     return int(version) if digits else 0
 
 
-async def _metadata(connection: Connection, path: str, field: str, params: dict[str, str]) -> str:
-    async with connection.request("GET", path, params=params, timeout=_TIMEOUT) as response:
+async def _metadata(connection: Connection, path: str, field: str, params: dict[str, str], accept: str = JSON) -> str:
+    async with connection.request("GET", path, params=params, accept=accept, timeout=_TIMEOUT) as response:
         await refuse_errors(response, path)
         body = await read_at_most(response, 32 * SMALL_BODY)
     try:

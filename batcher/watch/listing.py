@@ -77,9 +77,10 @@ async def pages(feed: Feed) -> AsyncIterator[Page]:
 
 
 async def _ask(feed: Feed, token: str, limit: int) -> bytes | None:
-    params = {"limit": str(limit)} | ({"continue": token} if token else {})
+    params = {"limit": str(limit)} | feed.selector | ({"continue": token} if token else {})
     timeout = aiohttp.ClientTimeout(total=LIST_SECONDS)
-    async with feed.connection.request("GET", feed.path, params=params, timeout=timeout) as response:
+    accept = feed.accept("PartialObjectMetadataList")
+    async with feed.connection.request("GET", feed.path, params=params, accept=accept, timeout=timeout) as response:
         await refuse_errors(response, f"a list of {feed.stream.resource}")
         return await read_at_most(response, PAGE_BYTES)
 

@@ -5,7 +5,7 @@ The backoff is the only memory. A failed disk is the one error that is not the c
 
 import asyncio
 
-from batcher.errors import CorruptStream, Expired, Forbidden, Restored, Unauthorized, Unavailable
+from batcher.errors import Absent, CorruptStream, Expired, Forbidden, Restored, Unauthorized, Unavailable
 from batcher.watch.backoff import LONGEST_PAUSE, Backoff
 from batcher.watch.feed import Cursor, Feed
 from batcher.watch.identity import confirm
@@ -14,6 +14,8 @@ from batcher.watch.stream import stream_once
 
 REWATCHES = 3
 """Streams that may fail from the same cursor before it is given up for a list."""
+ABSENT_PAUSE = 300.0
+"""Seconds until a kind that a cluster does not have is looked for again: people install them by hand."""
 
 
 async def observe(feed: Feed, cursor: Cursor, *, lists: asyncio.Semaphore) -> None:
@@ -31,7 +33,8 @@ async def observe(feed: Feed, cursor: Cursor, *, lists: asyncio.Semaphore) -> No
             await list_then_watch(feed, cursor, lists=lists)
         except (Expired, CorruptStream, Restored, Unauthorized, Forbidden, Unavailable) as error:
             backoff.failed()
-            feed.report.failed(error)
+            absent = feed.may_be_absent and isinstance(error, Absent)
+            feed.report.failed(error, absent=absent)
             if isinstance(error, (Expired, CorruptStream, Restored)) or backoff.failures % REWATCHES == 0:
                 cursor.broken = True
             if isinstance(error, Restored):
@@ -39,7 +42,7 @@ async def observe(feed: Feed, cursor: Cursor, *, lists: asyncio.Semaphore) -> No
                 cursor.version = ""
             if isinstance(error, Unauthorized):
                 await feed.connection.reload()
-            asked = _asked(error)
+            asked = ABSENT_PAUSE if absent else _asked(error)
         else:
             backoff.ended()
         await backoff.wait(asked)

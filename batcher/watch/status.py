@@ -11,7 +11,7 @@ from typing import Any
 
 from batcher.clock import Now
 
-_WORST_FIRST = ("waiting", "starting", "listing", "connected", "stopped")
+_WORST_FIRST = ("waiting", "starting", "listing", "connected", "absent", "stopped")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ClusterStatus:
     """A cluster's watch at a moment, or one stream of it."""
 
     phase: str = "starting"
-    """starting, listing, connected, waiting (to try again), stopped."""
+    """starting, listing, connected, waiting (to try again), absent (a kind that is not there), stopped."""
     uid: str = ""
     last_event_at: datetime | None = None
     last_contact_at: datetime | None = None
@@ -51,9 +51,15 @@ class Report:
         """Note that a watch is asked for, after all that went before it went well."""
         self._change(phase="connected", last_error="")
 
-    def failed(self, error: Exception) -> None:
-        """Note a list or stream that failed, and will be tried again."""
-        self._change(phase="waiting", last_error=str(error), restarts=self.status.restarts + 1)
+    def failed(self, error: Exception, *, absent: bool = False) -> None:
+        """Note a list or stream that failed, and will be tried again.
+
+        What a cluster does not have, and need not, is told of, and is no trouble of its other streams.
+        """
+        if absent:
+            self._change(phase="absent", last_error=str(error))
+        else:
+            self._change(phase="waiting", last_error=str(error), restarts=self.status.restarts + 1)
 
     def recovered(self, number: int) -> None:
         """Note what an audit found."""

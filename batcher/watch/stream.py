@@ -35,11 +35,12 @@ async def stream_once(feed: Feed, cursor: Cursor) -> None:
         "resourceVersion": cursor.version,
         "allowWatchBookmarks": "true",
         "timeoutSeconds": str(seconds),
-    }
+    } | feed.selector
     timeout = aiohttp.ClientTimeout(total=seconds + GRACE_SECONDS, sock_connect=30)
     began = asyncio.get_running_loop().time()
     heard = False
-    async with feed.connection.request("GET", feed.path, params=params, timeout=timeout) as response:
+    accept = feed.accept("PartialObjectMetadata")
+    async with feed.connection.request("GET", feed.path, params=params, accept=accept, timeout=timeout) as response:
         await refuse_errors(response, f"a watch of {feed.stream.resource}")
         feed.report.heard()
         async for chunk in _whole_lines(feed, response):

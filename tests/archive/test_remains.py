@@ -23,8 +23,9 @@ from batcher.pipeline import Rules
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
+from batcher.stages.attribute import ObjectKind
 from batcher.stages.filter import Filter, FilterRule
-from batcher.stages.locate import Rule
+from batcher.stages.locate import Rule, Trust
 from batcher.stages.match import Match
 from batcher.staging import StagedFile
 from batcher.telemetry import Action
@@ -507,6 +508,56 @@ def test_what_a_namespace_was_used_for_is_known_after_the_loss_so_that_another_t
         h.batch(watched(event("a", 3, count=3)), minute=3)
         found = h.batches.state["open_summaries"].sort("began_at").select("workspace", "occurrences").rows()
     assert found == [("root:shop", 1), ("", 1), ("root:other", 1)]
+
+
+OBJECTS = Trust(objects=(ObjectKind("apps", "Deployment"),))
+LABELLED = replace(RULES, mapping=(), trust=OBJECTS, hold=timedelta(hours=1))
+
+
+def about(version: int) -> bytes:
+    of = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "web", "name": "x1-y2", "uid": "u1"}
+    return event("a", version, count=version, involvedObject=of)
+
+
+def says(workspace: str) -> Section:
+    said = {"labels": {"syncagent.kcp.io/remote-object-cluster": workspace},
+            "annotations": {"syncagent.kcp.io/remote-object-name": "mine"}}  # fmt: skip
+    metadata = {"name": "x1-y2", "namespace": "web", "uid": "u1"} | said
+    line = msgspec.json.encode({"type": "MODIFIED", "object": {"metadata": metadata}})
+    return lines(line, stream=Stream("uid-us", "Deployment.v1.apps=deployments"), cursor="1")
+
+
+def open_summaries(h: History) -> list[tuple[object, ...]]:
+    rows = h.batches.state["open_summaries"].sort("began_at")
+    return rows.select("workspace", "regarding_name", "occurrences").rows()
+
+
+def test_a_summary_about_an_object_is_gone_on_with_under_the_name_that_its_workspace_knows(tmp_path: Path) -> None:
+    with history(tmp_path / "lost", rules=LABELLED) as h:
+        h.batch(says("1abc"), watched(about(1)), minute=0)
+        assert open_summaries(h) == [("1abc", "mine", 1)]
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=1, rules=LABELLED)
+    with history(new, rules=LABELLED) as h:
+        h.batch(says("1abc"), watched(about(3)), minute=2)
+        assert open_summaries(h) == [("1abc", "mine", 3)]
+        assert failed(h, tmp_path / "archive") == []
+
+
+def test_what_an_object_said_is_known_after_the_loss_so_that_another_tenant_gets_nothing_of_between(
+    tmp_path: Path,
+) -> None:
+    with history(tmp_path / "lost", rules=LABELLED) as h:
+        h.batch(says("1abc"), watched(about(1)), minute=0)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=1, rules=LABELLED)
+    with history(new, rules=LABELLED) as h:
+        h.batch(watched(about(2)), minute=2)
+        h.batch(says("2def"), minute=3)
+        h.batch(watched(about(3)), minute=4)
+        assert open_summaries(h) == [("1abc", "mine", 1), ("", "x1-y2", 1), ("2def", "mine", 1)]
 
 
 def test_an_archive_without_rows_has_nothing_to_go_on_with(tmp_path: Path) -> None:

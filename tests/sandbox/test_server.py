@@ -185,3 +185,47 @@ async def test_streams_of_clients_that_went_away_are_forgotten(cluster: Cluster,
     assert left
     await asyncio.wait(left, timeout=10)
     assert asyncio.all_tasks() == before
+
+
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+async def test_who_asks_for_metadata_alone_gets_nothing_else(cluster: Cluster, http: aiohttp.ClientSession) -> None:
+    cluster.create_event(event("a", labels={"team": "x"}, message="secret"))
+    url = f"{cluster.url}/api/v1/namespaces/web/events"
+    async with http.get(url, headers={"Accept": METADATA_LIST}, params={"limit": "1"}) as answer:
+        found = await answer.json()
+    async with http.get(f"{url}/a", headers={"Accept": METADATA}) as answer:
+        one = await answer.json()
+    params = {"watch": "true", "timeoutSeconds": "600"}
+    async with http.get(url, headers={"Accept": METADATA}, params=params) as answer, asyncio.timeout(10):
+        line = json.loads(await answer.content.readline())
+    assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
+    assert int(found["metadata"]["resourceVersion"]) > 0
+    assert found["items"] == [one] == [line["object"]]
+    assert (set(one), one["kind"]) == ({"kind", "apiVersion", "metadata"}, "PartialObjectMetadata")
+
+
+async def test_an_object_that_leaves_a_selector_is_deleted_as_it_was(
+    cluster: Cluster, http: aiohttp.ClientSession
+) -> None:
+    cluster.create_namespace("web", labels={"team": "x"})
+    params = {"watch": "true", "timeoutSeconds": "600", "labelSelector": "team"}
+    url = f"{cluster.url}/api/v1/namespaces"
+    async with http.get(url, headers={"Accept": METADATA}, params=params) as answer, asyncio.timeout(10):
+        first = json.loads(await answer.content.readline())
+        changed = cluster.create_namespace("web", annotations={"note": "new"})
+        last = json.loads(await answer.content.readline())
+    assert (first["type"], last["type"]) == ("ADDED", "DELETED")
+    assert last["object"]["metadata"]["labels"]["team"] == "x"
+    assert "annotations" not in last["object"]["metadata"]
+    assert last["object"]["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
+
+
+async def test_who_may_not_use_a_resource_may_use_the_others(cluster: Cluster, http: aiohttp.ClientSession) -> None:
+    cluster.identities["sandbox-admin"] = Identity("limited", forbidden=frozenset({"deployments"}))
+    async with http.get(f"{cluster.url}/apis/apps/v1/deployments") as answer:
+        assert (answer.status, (await answer.json())["reason"]) == (403, "Forbidden")
+    async with http.get(f"{cluster.url}{EVENTS}") as answer:
+        assert answer.status == 200

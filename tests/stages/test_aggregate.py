@@ -32,7 +32,8 @@ def begun(*minutes: float, open_: tuple[float, float] | None = None) -> list[tup
 def test_a_row_is_measured_by_what_it_added_and_when_it_happened_and_came() -> None:
     columns: Columns = {**{name: kind for name, kind in ROWS.items() if name not in ("received", "revisions",
         "occurrences", "first_seen", "last_seen", "messages_vary")}, "received_at": TIME, "since_at": TIME,
-        "grew": pl.Int64, "regarding_namespace": pl.String, "namespace_uid": pl.String}  # fmt: skip
+        "grew": pl.Int64, "regarding_namespace": pl.String, "namespace_uid": pl.String,
+        "claimed_uid": pl.String, "known_as": pl.String}  # fmt: skip
     said = [{"position": p, "received_at": at(9), "since_at": at(1), "last_at": at(2), "grew": p} for p in (7, 3)]
     found = measured(frame(columns, said)).collect()
     told = ["position", "received", "last_at", "first_seen", "last_seen", "revisions", "occurrences", "messages_vary"]

@@ -20,11 +20,12 @@ from tests.stages.rows import at, frame
 
 WINDOW = timedelta(minutes=5)
 ROWS: Columns = {
-    **{name: pl.String for name in SUMMARY_KEY if name != "unmapped_uid"},
+    **{name: pl.String for name in SUMMARY_KEY if not name.startswith("unmapped_")},
     **{name: kind for name, kind in MEASURES.items() if name in {"cluster", "message", "component", "related_name",
         "reporting_controller", "related_api_version", "related_kind", "related_namespace", "related_field_path"}},
     "position": pl.Int64, "received_at": TIME, "since_at": TIME, "last_at": TIME, "grew": pl.Int64, "objects": pl.Int64,
     "regarding_namespace": pl.String, "namespace_uid": pl.String, "adopted_by": pl.Int64,
+    "object_kind": pl.String, "claimed_uid": pl.String, "known_as": pl.String,
 }  # fmt: skip
 SHOP: dict[str, Any] = {
     "cluster": "us", "cluster_uid": "uid-us", "namespace": "web", "regarding_namespace": "web",
@@ -93,10 +94,10 @@ def test_an_object_has_a_place_for_each_reason() -> None:
 
 def test_what_is_folded_is_about_the_namespace_of_the_target_and_ours_to_tell() -> None:
     found = told([row(0, "a"), row(61, "b"), row(62, "c")], Most(keys=1)).row(2, named=True)
-    assert {name: found[name] for name in SUMMARY_KEY if name != "unmapped_uid"} == {
+    assert {name: found[name] for name in SUMMARY_KEY if not name.startswith("unmapped_")} == {
         "cluster_uid": "uid-us", "namespace": "web", "workspace": "root:shop", "target_namespace": "shop",
         "regarding_api_version": "v1", "regarding_kind": "Namespace", "regarding_name": "shop", "type": "Warning",
-        "reason": "BackOff", "origin": "", "kind": "folded", "template": "2026-11-23T13Z",
+        "reason": "BackOff", "origin": "", "kind": "folded", "template": "2026-11-23T13Z", "object_uid": "",
     }  # fmt: skip
     assert (found["component"], found["reporting_controller"]) == ("batcher", "batcher.kcp.io/batcher")
     assert (found["related_name"], found["related_kind"], found["message"]) == ("", "", "Back-off")
@@ -220,7 +221,7 @@ def rows_of(said: Iterable[tuple[float, Said]]) -> list[Said]:
     return rows
 
 
-KEY = ["position", *(name for name in SUMMARY_KEY if name != "unmapped_uid"), "objects", "grew", "message"]
+KEY = ["position", *(name for name in SUMMARY_KEY if not name.startswith("unmapped_")), "objects", "grew", "message"]
 
 
 @given(happened, mosts, st.lists(st.integers(0, 24), max_size=2))

@@ -196,6 +196,7 @@ KEPT: Columns = {
         "related_namespace", "related_name", "related_field_path")},
     "position": pl.Int64, "received_at": TIME, "since_at": TIME, "last_at": TIME, "grew": pl.Int64,
     "regarding_namespace": pl.String, "namespace_uid": pl.String, "adopted_by": pl.Int64, "objects": pl.Int64,
+    "claimed_uid": pl.String, "known_as": pl.String,
 }  # fmt: skip
 
 
