@@ -35,6 +35,7 @@ from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.fold import fold, places
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
+from batcher.stages.limit import limit, limits, suppress
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import locate
 from batcher.stages.measure import measure
@@ -89,7 +90,7 @@ def run(
     said = _said(state, decoded)
     targets = _collect(_located(rows.filter("is_new"), said.claims, rules))
     mapped = _mapped(state, said.claims, uses(targets), now, rules, ends=defined.ends)
-    located = _collect(_routed(targets, mapped.judged, rules))
+    located = _collect(_routed(targets, mapped.judged, placed, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     folded = _collect(_folded(told(adopted, located, rules), placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
@@ -117,7 +118,7 @@ def run(
         **_served(state["served"].lazy(), uses(targets), now, rules),
         **_listings(state["listings"].lazy(), said.lists),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
-        **_places(placed, places(folded, placed, window=rules.window), now),
+        **_places(placed, [places(folded, placed, window=rules.window), limits(located, placed)], now),
         "folded": folded.filter(kind=SummaryKind.FOLDED.value).select(pl.len()),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
@@ -178,9 +179,10 @@ def _located(rows: pl.LazyFrame, claims: pl.LazyFrame, rules: Rules) -> pl.LazyF
     return locate(rows, claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered)
 
 
-def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def _routed(targets: pl.LazyFrame, judged: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     routed = route(targets, rules.routes, critical=rules.critical, minimum=rules.minimum)
-    return name_namespaces(routed, judged, remembered=rules.namespaces.remembered)
+    limited = limit(routed, placed, most=rules.limit, critical=rules.critical)
+    return name_namespaces(limited, judged, remembered=rules.namespaces.remembered)
 
 
 class _Mapped(NamedTuple):
@@ -250,7 +252,8 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
     copies = told_elsewhere(located, rules.routes, allowed=rules.trust.allowed)
     rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
     plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""), objects=pl.lit(0, pl.Int64))
-    return regard_owner(plain) if rules.owner else plain
+    said = suppress(plain, most=rules.limit, critical=rules.critical)
+    return regard_owner(said) if rules.owner else said
 
 
 def _folded(rows: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
@@ -265,9 +268,9 @@ def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, 
     return {"nodes": learned, "nodes_gone": gone, "nodes_known": pl.concat([known, learned])}
 
 
-def _places(known: pl.LazyFrame, taken: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
-    gone = outdated_places(known, now).sort("level", "key")
-    return {"places": taken.filter(pl.col("until") > now), "places_gone": gone}
+def _places(known: pl.LazyFrame, taken: Sequence[pl.LazyFrame], now: datetime) -> dict[str, pl.LazyFrame]:
+    goes_on, names = pl.concat(taken).filter(pl.col("until") > now), STATE_KEYS["places"]
+    return {"places": goes_on.sort(names), "places_gone": outdated_places(known, now).sort(names)}
 
 
 def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:

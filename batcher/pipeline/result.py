@@ -99,6 +99,7 @@ def _sums(
         "occurrences": int(occurrences["grew"].sum()),
         "kept": verdicts.get("kept", 0),
         "unmapped": verdicts.get("unmapped", 0),
+        "limited": verdicts.get("limited", 0),
         "archive_only": verdicts.get("archive-only", 0),
         "opened": int(summaries["is_new"].sum()),
         "revived": len(tables["revivals"]),

@@ -20,7 +20,7 @@ from batcher.verify.check import Check, first_difference
 
 _EQUAL = (
     (("received", "retried"), ("revisions", "repeats", "ignored", "quarantined")),
-    (("revisions",), ("kept", "unmapped", "archive_only")),
+    (("revisions",), ("kept", "unmapped", "limited", "archive_only")),
 )
 
 
@@ -41,7 +41,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         _commits(directory, batches, last.batch),
         _rows(batches, occurrences.group_by("batch").agg(pl.len()), "revisions", "rows of occurrences"),
         _rows(batches, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
-        *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped", "archive-only")),
+        *(_verdict(batches, occurrences, verdict) for verdict in ("kept", "unmapped", "limited", "archive-only")),
         _once(occurrences),
         _rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
         _rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
