@@ -409,6 +409,7 @@ BATCHES: Columns = {
     "occurrences": pl.Int64,
     "kept": pl.Int64,
     "unmapped": pl.Int64,
+    "limited": pl.Int64,
     "archive_only": pl.Int64,
     "filtered": pl.Int64,
     "opened": pl.Int64,

@@ -137,6 +137,7 @@ def samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_occurrences", totals["occurrences"])
     yield Sample("batcher_summaries_opened", totals["opened"])
     yield Sample("batcher_summaries_revived", totals["revived"])
+    yield Sample("batcher_rows_limited", totals.get("limited", 0))
     yield Sample("batcher_rows_folded", totals.get("folded", 0))
     yield Sample("batcher_writes", totals["writes"])
     yield Sample("batcher_gaps", totals["gaps"])

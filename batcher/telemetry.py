@@ -15,6 +15,8 @@ class Verdict(StrEnum):
 
     KEPT = "kept"
     UNMAPPED = "unmapped"
+    LIMITED = "limited"
+    """Its source reports too much: it is told in the number of those that are not shown."""
     ARCHIVE_ONLY = "archive-only"
     """A route says that nobody is told."""
     FILTERED = "filtered"
@@ -117,6 +119,7 @@ METRICS = {
     "batcher_summaries_opened": Metric("counter", "Summaries begun."),
     "batcher_summaries_revived": Metric("counter", "Dead letters that were retried."),
     "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),
+    "batcher_rows_limited": Metric("counter", "Revisions held back by the limit of their source."),
     "batcher_rows_folded": Metric("counter", "Revisions without a summary of their own, once a place where told."),
     "batcher_writes": Metric("counter", "Events written to workspaces."),
     "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),

@@ -49,6 +49,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         timedelta(minutes=10),
     )
     assert (settings.publish.max_pending, settings.publish.max_live_events) == (100_000, 2000)
+    assert settings.limit.max_events_per_minute == 600
     assert settings.aggregation.max_aggregated_events == 500
     assert settings.spool.max_bytes == 10_737_418_240
 

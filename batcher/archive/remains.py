@@ -27,7 +27,14 @@ from batcher.stages.aggregate import fold_slots, fold_summaries
 from batcher.stages.filter import kind_of_verdict
 from batcher.stages.fold import fold, places
 from batcher.stages.listen import last_clocks, lifetime
-from batcher.stages.restore import restore_clocks, restore_objects, restore_parts, restore_rows, restore_seen
+from batcher.stages.restore import (
+    restore_clocks,
+    restore_limits,
+    restore_objects,
+    restore_parts,
+    restore_rows,
+    restore_seen,
+)
 from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
 from batcher.telemetry import Verdict
@@ -122,6 +129,8 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     routed = restore_rows(told(told_mapped(occurrences, rules.routes), occurrences, rules))
     nobody = schema.empty(schema.PLACES).lazy()
     folded = fold(routed, nobody, most=rules.most, window=rules.window, critical=rules.critical).collect().lazy()
+    held = places(folded, nobody, window=rules.window)
+    limited = restore_limits(occurrences, most=rules.limit, critical=rules.critical, now=now)
     parts = restore_parts(folded, slots, window=rules.window, longest=rules.longest).collect().lazy()
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
@@ -136,7 +145,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
         "open_summaries": summaries.sort("summary"),
         "served": _served(occurrences).sort(STATE_KEYS["served"]),
-        "places": places(folded, nobody, window=rules.window).filter(pl.col("until") > now),
+        "places": pl.concat([held.filter(pl.col("until") > now), limited]).sort(STATE_KEYS["places"]),
         "objects": restore_objects(occurrences, rules.trust.objects).sort(STATE_KEYS["objects"]),
     }
     return {

@@ -40,6 +40,7 @@ from batcher.stages.enrich import regard_owner
 from batcher.stages.filter import cases, filter_rows
 from batcher.stages.fold import fold, places
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
+from batcher.stages.limit import limit, limits, suppress
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import locate
 from batcher.stages.measure import measure
@@ -96,7 +97,7 @@ def run(
     said = _said(state, decoded)
     targets = _collect(_located(rows.filter("is_new"), said, rules))
     mapped = _mapped(state, said, uses(targets), now, rules, ends=defined.ends)
-    located = _collect(_routed(_judged(targets, rules), mapped.judged, rules))
+    located = _collect(_routed(targets, mapped.judged, placed, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), *mapped.judged, rules.namespaces, hold=rules.hold)
     folded = _collect(_folded(told(adopted, located, rules), placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
@@ -125,7 +126,7 @@ def run(
         **_served(state["served"].lazy(), uses(targets), now, rules),
         **_listings(state["listings"].lazy(), said.lists),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
-        **_places(placed, places(folded, placed, window=rules.window), now),
+        **_places(placed, [places(folded, placed, window=rules.window), limits(located, placed)], now),
         "folded": folded.filter(kind=SummaryKind.FOLDED.value).select(pl.len()),
         "slots": slots.sort(SLOT),
         "summaries": summaries.sort(SESSION),
@@ -195,15 +196,13 @@ def _located(rows: pl.LazyFrame, said: _Said, rules: Rules) -> pl.LazyFrame:
     )
 
 
-def _judged(targets: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Say of each row whether it may be told at all."""
-    return targets.pipe(filter_rows, rules.filter, critical=rules.critical)
-
-
-def _routed(targets: pl.LazyFrame, judged: Judged, rules: Rules) -> pl.LazyFrame:
-    routed = route(targets, rules.routes, critical=rules.critical, minimum=rules.minimum)
-    asked = routed.with_columns(claimed_uid="object_uid")
-    named = name_namespaces(asked, judged.claims, remembered=rules.namespaces.remembered)
+def _routed(targets: pl.LazyFrame, judged: Judged, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Say of each row whether it may be told at all, where else, and which namespace and object it is of."""
+    routed = targets.pipe(filter_rows, rules.filter, critical=rules.critical).pipe(
+        route, rules.routes, critical=rules.critical, minimum=rules.minimum
+    )
+    limited = limit(routed, placed, most=rules.limit, critical=rules.critical).with_columns(claimed_uid="object_uid")
+    named = name_namespaces(limited, judged.claims, remembered=rules.namespaces.remembered)
     if not rules.trust.objects:
         return named
     return name_objects(named, judged.objects, remembered=rules.namespaces.remembered)
@@ -292,7 +291,8 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
     copies = told_elsewhere(located, rules.routes, allowed=rules.trust.allowed)
     rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
     plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""), objects=pl.lit(0, pl.Int64))
-    own = attribute(plain, rules.trust.objects).with_columns(object_uid())
+    said = suppress(plain, most=rules.limit, critical=rules.critical)
+    own = attribute(said, rules.trust.objects).with_columns(object_uid())
     return (regard_owner(own) if rules.owner else own).with_columns(known_as())
 
 
@@ -308,9 +308,9 @@ def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, 
     return {"nodes": learned, "nodes_gone": gone, "nodes_known": pl.concat([known, learned])}
 
 
-def _places(known: pl.LazyFrame, taken: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
-    gone = outdated_places(known, now).sort("level", "key")
-    return {"places": taken.filter(pl.col("until") > now), "places_gone": gone}
+def _places(known: pl.LazyFrame, taken: Sequence[pl.LazyFrame], now: datetime) -> dict[str, pl.LazyFrame]:
+    goes_on, names = pl.concat(taken).filter(pl.col("until") > now), STATE_KEYS["places"]
+    return {"places": goes_on.sort(names), "places_gone": outdated_places(known, now).sort(names)}
 
 
 def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:

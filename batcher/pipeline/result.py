@@ -110,6 +110,7 @@ def _sums(
         "occurrences": int(occurrences["grew"].sum()),
         "kept": verdicts["kept"],
         "unmapped": verdicts["unmapped"],
+        "limited": verdicts["limited"],
         "archive_only": verdicts["archive-only"],
         "filtered": verdicts["filtered"],
         "opened": int(summaries["is_new"].sum()),

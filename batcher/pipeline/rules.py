@@ -39,6 +39,8 @@ class Rules:
     """Reasons that are critical, beside those of :mod:`batcher.stages.grade`."""
     minimum: str = NORMAL
     """What is less severe (:data:`batcher.stages.grade.GRADES`) is told to nobody."""
+    limit: int = ANY_NUMBER
+    """Rows of a source, share and clock minute that are told by what they say."""
     max_keys: int = ANY_NUMBER
     """Summaries of their own per cluster namespace, target, share and clock hour."""
     max_live: int = ANY_NUMBER

@@ -46,6 +46,7 @@ def rules_of(settings: Settings) -> Rules:
         routes=tuple(_route(route, settings.clusters) for route in settings.routes),
         critical=tuple(settings.severity.critical),
         minimum=settings.publish.minimum_severity,
+        limit=settings.limit.max_events_per_minute,
         max_keys=settings.aggregation.max_aggregated_events,
         max_live=settings.publish.max_live_events,
         filter=_filter(settings.filter, settings.clusters),

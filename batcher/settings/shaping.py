@@ -47,6 +47,13 @@ class Redaction(Model):
         return self
 
 
+class Limit(Model):
+    """How much a source may report: a controller in a namespace of a cluster."""
+
+    max_events_per_minute: int = Field(default=600, ge=1)
+    """Rows of a clock minute, warnings and normals each; later ones are archived, and only their number is told."""
+
+
 class Transform(Model):
     """How summaries look."""
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import MEASURES, NOBODYS, PLACES, SUMMARY_KEY, TARGET, empty
+from batcher.schema import MEASURES, NOBODYS, PLACES, SUMMARY_KEY, TARGET
 from batcher.stages.expire import ANY_NUMBER
 from batcher.stages.grade import NORMAL, share
 from batcher.stages.name import keyed, numbered
@@ -126,7 +126,7 @@ def fold(
 def places(folded: pl.LazyFrame, known: pl.LazyFrame, *, window: timedelta) -> pl.LazyFrame:
     """Return :data:`batcher.schema.PLACES` that rows of :func:`fold` took or went on with."""
     parts = [taken(folded, known, level, "hour_ends") for level in levels(window)]
-    return pl.concat([empty(PLACES).lazy(), *parts]).sort("level", "key")
+    return pl.concat(parts).select(*PLACES)
 
 
 def _counted_as(rows: pl.LazyFrame, critical: Sequence[str]) -> pl.LazyFrame:

@@ -58,6 +58,11 @@ def hour(at: pl.Expr) -> pl.Expr:
     return at.dt.truncate("1h")
 
 
+def minute(at: pl.Expr) -> pl.Expr:
+    """Return the clock minute that ``at`` is in, by its beginning."""
+    return at.dt.truncate("1m")
+
+
 def place(
     rows: pl.LazyFrame, known: pl.LazyFrame, level: Level, *, group: pl.Expr, key: pl.Expr, most: int
 ) -> pl.LazyFrame:

@@ -6,19 +6,22 @@ Nothing is counted here that was not archived: what was lost with the directory 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from batcher.decode import cluster_key, identity
-from batcher.schema import CLAIMED, CLOCKS, OBJECTS, OCCURRENCE, SEEN, SUMMARY_KEY, TARGET, completed, empty
+from batcher.schema import CLAIMED, CLOCKS, OBJECTS, OCCURRENCE, PLACES, SEEN, SUMMARY_KEY, TARGET, completed, empty
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.attribute import ObjectKind, attribute
 from batcher.stages.deduplicate import deduplicate, remember
+from batcher.stages.limit import limit, limits
 from batcher.stages.listen import listen, run_clocks
+from batcher.stages.places import minute
 from batcher.telemetry import Verdict
 
 _IDENTITY = ("cluster_uid", "namespace", "name", "identity_time", "uid")
+_TOLD = [Verdict.KEPT.value, Verdict.UNMAPPED.value, Verdict.LIMITED.value]
 _HASHES = pl.Struct({name: SEEN[name] for name in OCCURRENCE})
 
 
@@ -83,13 +86,21 @@ def restore_rows(occurrences: pl.LazyFrame) -> pl.LazyFrame:
 
     Nothing of them is adopted: what had no workspace when it was received has none.
     """
-    counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
+    counted = occurrences.filter(pl.col("verdict").is_in(_TOLD))
     waiting = {
         "namespace_uid": pl.col("namespace_uid").fill_null(""),
         "claimed_uid": pl.col("claimed_uid").fill_null(""),
         "adopted_by": pl.lit(0, pl.Int64),
     }
     return counted.filter(pl.col("grew") > 0).with_columns(since_at=_since_at(), **waiting)
+
+
+def restore_limits(occurrences: pl.LazyFrame, *, most: int, critical: Sequence[str], now: datetime) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.PLACES` that archived ``occurrences`` took of the limits of this minute."""
+    counted = occurrences.filter(pl.col("verdict").is_in(_TOLD), pl.col("received_at") >= minute(pl.lit(now)))
+    passed = counted.with_columns(verdict=pl.lit(Verdict.KEPT.value))
+    nobody = empty(PLACES).lazy()
+    return limits(limit(passed, nobody, most=most, critical=critical), nobody).filter(pl.col("until") > now)
 
 
 def restore_parts(rows: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta, longest: timedelta) -> pl.LazyFrame:

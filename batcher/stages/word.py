@@ -6,10 +6,13 @@ It is said when the summary is rendered, for only then are the numbers known. No
 import polars as pl
 
 from batcher.stages.fold import ALL, OBJECTS
+from batcher.stages.grade import NORMAL
 from batcher.telemetry import SummaryKind
 
 _NAME = 63
-"""Characters of a reason: it must leave room for a message."""
+"""Characters of a reason or controller: it must leave room for a message."""
+_SUPPRESSED = r"(?s)^\S+ ([a-z]+) (\d+) (.*)$"
+"""The template: the hour, whose share, the limit, and the controller."""
 _ARCHIVED = "; none lost, all are in the archive"
 
 
@@ -20,7 +23,16 @@ def words() -> pl.Expr:
     """
     folded = pl.col("kind") == SummaryKind.FOLDED.value
     is_all = pl.col("template").str.ends_with(ALL)
-    return pl.when(folded & is_all).then(_all()).when(folded).then(_of_reason()).otherwise(pl.lit(""))
+    suppressed = pl.col("kind") == SummaryKind.SUPPRESSED.value
+    return (
+        pl.when(folded & is_all)
+        .then(_all())
+        .when(folded)
+        .then(_of_reason())
+        .when(suppressed)
+        .then(_not_shown())
+        .otherwise(pl.lit(""))
+    )
 
 
 def _of_reason() -> pl.Expr:
@@ -31,6 +43,16 @@ def _of_reason() -> pl.Expr:
 
 def _all() -> pl.Expr:
     return pl.concat_str(_times(), pl.lit(" "), "type", _events(), _too_many(), pl.lit(_ARCHIVED))
+
+
+def _not_shown() -> pl.Expr:
+    share, limit, controller = (pl.col("template").str.extract(_SUPPRESSED, group) for group in (1, 2, 3))
+    kind = pl.when(share == NORMAL).then(pl.lit(" Normal")).otherwise(pl.lit(" Warning"))
+    whose = pl.when(controller == "").then(pl.lit("")).otherwise(pl.concat_str(pl.lit(" of "), controller))
+    bound = pl.concat_str(pl.lit(" (limit "), limit, pl.lit(" a minute)"))
+    return pl.concat_str(
+        _times(), kind, _events(), whose.str.slice(0, _NAME), pl.lit(" not shown"), _since(), bound, pl.lit(_ARCHIVED)
+    )
 
 
 def _too_many() -> pl.Expr:

@@ -22,7 +22,7 @@ from batcher.verify.check import Check, first_difference
 
 _EQUAL = (
     (("received", "retried"), ("revisions", "repeats", "ignored", "quarantined")),
-    (("revisions",), ("kept", "unmapped", "archive_only", "filtered")),
+    (("revisions",), ("kept", "unmapped", "limited", "archive_only", "filtered")),
 )
 
 

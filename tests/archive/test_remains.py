@@ -198,6 +198,34 @@ def test_what_was_filtered_is_not_told_by_who_takes_over_and_a_torn_batch_has_it
         assert (h.batches.last.totals["kept"], h.batches.last.totals["filtered"]) == (2, 2)
 
 
+LIMITED = replace(RULES, limit=2)
+
+
+def test_a_source_that_has_used_its_minute_has_used_it_after_a_take_over_too(tmp_path: Path) -> None:
+    before = [
+        received(watched(*(event(f"a{n}", n) for n in range(first, first + 3))), minute=first) for first in (1, 8)
+    ]
+    after = received(watched(event("b", 20), event("c", 21, type="Normal")), minute=8)
+    with history(tmp_path / "whole", rules=LIMITED) as h:
+        for happens in [*before, after]:
+            happens(h)
+        expected, places = told(h, tmp_path / "none"), h.batches.state["places"].sort("level", "key")
+    with history(tmp_path / "lost", rules=LIMITED) as h:
+        for happens in before:
+            happens(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=8, rules=LIMITED)
+    with history(new, rules=LIMITED) as h:
+        assert after(h).sums["limited"] == 1  # type: ignore[attr-defined]  # a batch
+        found = told(h, tmp_path / "archive")
+        assert found.occurrences["verdict"].to_list().count("limited") == 3
+        again = found.summaries.join(expected.summaries, on="summary", how="semi")
+        assert_told_the_same(found._replace(summaries=again), expected)
+        assert h.batches.state["places"].sort("level", "key").equals(places)
+        assert failed(h, tmp_path / "archive") == []
+
+
 Delivery = tuple[str, str, int, int, int]
 """cluster, event name, resourceVersion, cumulative count, minutes since the delivery before."""
 

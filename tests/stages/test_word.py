@@ -78,6 +78,39 @@ def test_a_summary_of_all_clusters_of_a_workspace_names_none() -> None:
     assert (event["metadata"]["namespace"], event["involvedObject"]["name"]) == ("default", "default")
 
 
+SUPPRESSED = FOLDED | {
+    "kind": "suppressed", "template": "2026-11-23T12Z normal 600 kubelet", "type": "Normal",
+    "reason": "EventsSuppressed", "objects": 0, "message": "",
+}  # fmt: skip
+
+
+def test_a_suppressed_summary_says_how_much_of_whom_is_not_shown_since_when_and_by_which_limit() -> None:
+    assert said(**SUPPRESSED) == (
+        "[us-west1] 412 Normal events of kubelet not shown since 12:00Z (limit 600 a minute); "
+        "none lost, all are in the archive"
+    )
+    warning = SUPPRESSED | {"template": "2026-11-23T12Z warning 5 ", "occurrences": 1}
+    assert said(**warning).startswith("[us-west1] 1 Warning event not shown since 12:00Z (limit 5 a minute)")
+
+
+def test_a_suppressed_summary_is_the_event_of_the_api_text() -> None:
+    _, event = rendered(**SUPPRESSED)
+    assert event["involvedObject"] == {"apiVersion": "v1", "kind": "Namespace", "namespace": "shop", "name": "shop"}
+    assert (event["type"], event["reason"], event["count"]) == ("Normal", "EventsSuppressed", 412)
+    assert event["source"] == {"component": "us-west1/batcher"}
+    assert event["metadata"]["labels"]["batcher.kcp.io/kind"] == "suppressed"
+    assert "batcher.kcp.io/objects" not in event["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    "controller", ["x y\nz", "a" * 500, "2026 normal 1 x", ""], ids=["lines", "long", "ours", "none"]
+)
+def test_whatever_a_controller_is_called_the_sentence_ends_as_it_must(controller: str) -> None:
+    text = said(**SUPPRESSED | {"template": f"2026-11-23T12Z normal 600 {controller}"})
+    assert text.endswith(" not shown since 12:00Z (limit 600 a minute); none lost, all are in the archive")
+    assert len(text) < 250
+
+
 def test_a_reason_however_long_leaves_room_for_a_message() -> None:
     text = said(**FOLDED | {"reason": "😀" * 1000, "message": "m" * 2000})
     assert (text.count("😀"), text.count("m"), len(text.encode())) == (63, 171, 510)

@@ -117,7 +117,7 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         lambda h: change(h, "batches", 2, set_to("received", 6)),
     ),
     "verdict lost": (
-        "revisions = kept + unmapped + archive_only + filtered",
+        "revisions = kept + unmapped + limited + archive_only + filtered",
         "batch 1: 2 is not 1",
         lambda h: change(h, "batches", 1, set_to("kept", 0)),
     ),
@@ -150,6 +150,11 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         "filtered = rows with verdict filtered",
         "batch 1: 0 said, 1 found",
         lambda h: change(h, "occurrences", 1, set_first_to("verdict", "filtered:noise")),
+    ),
+    "fifth verdict changed": (
+        "limited = rows with verdict limited",
+        "batch 1: 0 said, 1 found",
+        lambda h: change(h, "occurrences", 1, set_first_to("verdict", "limited")),
     ),
     "revision twice": (
         "each revision once",
