@@ -69,6 +69,7 @@ class Status(msgspec.Struct, frozen=True):
     quarantine_bytes: int = 0
     quarantine_trouble: str = ""
     """Which clusters are not read because what they sent could not be counted, and is too much."""
+    open_incidents: int = 0
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
 
@@ -120,6 +121,8 @@ def samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_summaries_opened", totals["opened"])
     yield Sample("batcher_summaries_revived", totals["revived"])
     yield Sample("batcher_writes", totals["writes"])
+    yield Sample("batcher_incidents", totals.get("incidents", 0))
+    yield Sample("batcher_incidents_open", status.open_incidents)
     yield Sample("batcher_gaps", totals["gaps"])
     yield Sample("batcher_batches", status.batch)
     yield Sample("batcher_summaries_open", status.open_summaries)

@@ -24,8 +24,11 @@ from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
 from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.correlate import STAGED, is_silent, stages_of
+from batcher.stages.enlist import enlisted
 from batcher.stages.listen import last_clocks, lifetime
-from batcher.stages.restore import restore_clocks, restore_parts, restore_seen
+from batcher.stages.reach import reach
+from batcher.stages.restore import restore_clocks, restore_members, restore_parts, restore_seen
 from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
 from batcher.telemetry import Verdict
@@ -118,11 +121,15 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     slots = _slots(root, since).lazy()
     routed = told(told_mapped(occurrences, rules.routes), occurrences, rules)
     parts = restore_parts(routed, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    members = _members(routed, slots, parts, last=last, rules=rules)
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
         fold_summaries(parts, slots)
         .filter(pl.col("last_at") >= now - rules.event_ttl)  # a workspace has forgotten those before it
         .join(dead, on="summary", how="anti")
+        .join(enlisted(members.clear(), members), on="summary", how="left")
+        .rename({"enlisted": "incident"})
+        .with_columns(pl.col("incident").fill_null(""))
         .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))
     )
     found = {
@@ -131,6 +138,8 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
         "open_summaries": summaries.sort("summary"),
         "served": _served(occurrences).sort(STATE_KEYS["served"]),
+        "members": members.select(*schema.MEMBERS).sort(STATE_KEYS["members"]),
+        "presence": reach(schema.empty(schema.PRESENCE).lazy(), occurrences).sort(STATE_KEYS["presence"]),
     }
     return {
         name: completed(found[name].collect(), columns) if name in found else schema.empty(columns)
@@ -142,6 +151,18 @@ def _served(occurrences: pl.LazyFrame) -> pl.LazyFrame:
     """The last target of each namespace: what waits for one shall not become another tenant's by the loss."""
     nobody_told = occurrences.with_columns(is_told=pl.lit(value=False))
     return served_now(uses(nobody_told), schema.empty(schema.SERVED).lazy())
+
+
+def _members(
+    routed: pl.LazyFrame, slots: pl.LazyFrame, parts: pl.LazyFrame, *, last: _Last, rules: Rules
+) -> pl.LazyFrame:
+    """What was an incident, or might have become one, when the archive was heard of last."""
+    if not rules.correlates:
+        return schema.empty(STAGED).lazy()
+    window, longest = rules.correlation_window, rules.correlation_longest
+    found = restore_members(routed, slots, parts, window=window, longest=longest, critical=rules.critical)
+    staged = stages_of(found.collect().lazy(), over=is_silent(last.at, window))
+    return staged.filter(~pl.col("is_over")).collect().lazy()
 
 
 def _slots(root: Path, since: datetime) -> pl.DataFrame:
@@ -178,6 +199,7 @@ def _torn(root: Path, last: _Last) -> pl.DataFrame:
     counts = {
         "occurrences": {"received": pl.len(), "revisions": pl.len(), "occurrences": pl.sum("grew"), **verdicts},
         "summaries": {"slots": pl.len()},
+        "incidents": {"incidents": pl.len()},
         "dead_letters": {"dead_lettered": pl.len(), "opened": pl.len()},
         "gaps": {"gaps": pl.len()},
     }

@@ -23,6 +23,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     print(f"service    {state}")
     print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
+    print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
     troubles = {
         name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
     }

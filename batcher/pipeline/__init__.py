@@ -12,6 +12,7 @@ import polars as pl
 
 from batcher import schema
 from batcher.decode import Decoded, Retried
+from batcher.pipeline.incidents import Given, tell
 from batcher.pipeline.result import Result, result
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, advance, empty_state
@@ -28,7 +29,7 @@ from batcher.stages.adopt import (
     uses,
 )
 from batcher.stages.aggregate import measured, sessions
-from batcher.stages.carry import carry_slots, carry_summaries
+from batcher.stages.carry import carry_slots
 from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
@@ -90,7 +91,7 @@ def run(
     located = _collect(_routed(targets, mapped.judged, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), mapped.judged, hold=rules.hold)
     # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
-    happened = told(adopted, located, rules).filter(pl.col("grew") > 0)
+    happened = _collect(told(adopted, located, rules).filter(pl.col("grew") > 0))
     parts = _collect(sessions(measured(happened), mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
         parts,
@@ -101,7 +102,8 @@ def run(
         all_over=defined.ends,
     )
     renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
-    summaries = carry_summaries(parts, renewed.summaries, renewed.touched, batch=batch, now=now, bounds=rules.bounds)
+    given = Given(happened, parts, mapped.claims, renewed.summaries, renewed.touched)
+    telling = tell(state, given, batch=batch, now=now, rules=rules, collect=_collected)
     frames = {
         "rows": rows.group_by("is_new").len(),
         "retried": _counted_again(rows),
@@ -116,8 +118,9 @@ def run(
         **_served(state["served"].lazy(), uses(targets), now, rules),
         **_listings(state["listings"].lazy(), said.lists),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
+        **telling.frames,
         "slots": slots.sort(SLOT),
-        "summaries": summaries.sort(SESSION),
+        "summaries": telling.summaries.sort(SESSION),
         "revived": renewed.revived.select("summary").sort("summary"),
         "definitions": defined.changed.lazy(),
     }
@@ -151,7 +154,7 @@ def _renewed(mapped: "_Mapped", outcomes: pl.LazyFrame, again: Again, batch: int
     named = settled.filter(pl.col("workspace").is_in(list(again.workspaces)))
     cut = mapped.summaries.filter("is_cut")
     touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived, cut)])
-    return _Renewed(pl.concat([write_again(settled, again.workspaces), revived]), touched, revived)
+    return _Renewed(_collect(pl.concat([write_again(settled, again.workspaces), revived])), touched, revived)
 
 
 class _Said(NamedTuple):
@@ -261,7 +264,11 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
 
     In memory, because the streaming engine gives groups in an order that differs from run to run.
     """
-    return frame.collect(engine="in-memory").lazy()
+    return _collected(frame).lazy()
+
+
+def _collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    return frame.collect(engine="in-memory")
 
 
 def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:

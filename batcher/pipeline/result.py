@@ -45,6 +45,9 @@ def result(
         .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
         .select(*schema.SUMMARIES),
         "dead_letters": dead,
+        "incidents": frames["incidents"]
+        .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
+        .select(*schema.INCIDENTS),
         "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
         "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
         "revivals": frames["revived"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.REVIVALS),
@@ -69,6 +72,8 @@ def result(
         "served": told_again_stays("served", frames["served"], frames["served_gone"]),
         "nodes": told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
         "definitions": Change(frames["definitions"], frames["definitions"].clear().select(STATE_KEYS["definitions"])),
+        "members": Change(frames["members"], frames["members_gone"]),
+        "presence": Change(frames["presence"], frames["presence_gone"]),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }
@@ -106,6 +111,7 @@ def _sums(
         "archived": ends.get("archived", 0),
         "writes": int(outcomes["written"].sum()),
         "slots": len(tables["summaries"]),
+        "incidents": len(tables["incidents"]),
         "gaps": len(tables["gaps"]),
     }
 

@@ -23,6 +23,8 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "served": ("cluster_uid", "namespace"),
     "nodes": ("cluster_uid", "name"),
     "definitions": ("name",),
+    "members": ("incident", "summary"),
+    "presence": ("workspace", "cluster_uid"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -37,6 +39,8 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "served": schema.SERVED,
     "nodes": schema.NODES,
     "definitions": schema.DEFINITIONS,
+    "members": schema.MEMBERS,
+    "presence": schema.PRESENCE,
 }
 
 State = dict[str, pl.DataFrame]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -40,6 +41,8 @@ def rules_of(settings: Settings) -> Rules:
         routes=tuple(_route(route, settings.clusters) for route in settings.routes),
         critical=tuple(settings.severity.critical),
         minimum=settings.publish.minimum_severity,
+        correlation_window=settings.correlation.window if settings.correlation.enabled else timedelta(0),
+        correlation_longest=settings.correlation.max_duration,
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )

@@ -15,13 +15,13 @@ from batcher.settings.mapping import MappingRule
 from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool
 from batcher.settings.places import allowed, anchored
 from batcher.settings.routing import Place, Route, RouteMatch
-from batcher.settings.shaping import Aggregation, Transform
+from batcher.settings.shaping import Aggregation, Correlation, Transform
 from batcher.settings.sources import Cluster, ClusterDirectory, Credentials
 from batcher.settings.values import duration_flag, format_size, parse_duration
 
 __all__ = [
-    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "ClusterDirectory", "Credentials", "Gate",
-    "Kcp", "Log", "MappingRule", "Place", "Publish", "Route", "RouteMatch", "Serve", "Settings", "Spool", "Transform",
-    "allowed", "anchored", "directories", "duration_flag", "find_clusters", "format_size", "gates_shown", "kubeconfigs",
-    "load", "parse_duration", "refuse_fixed", "validate", "waiting",
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "ClusterDirectory", "Correlation",
+    "Credentials", "Gate", "Kcp", "Log", "MappingRule", "Place", "Publish", "Route", "RouteMatch", "Serve", "Settings",
+    "Spool", "Transform", "allowed", "anchored", "directories", "duration_flag", "find_clusters", "format_size",
+    "gates_shown", "kubeconfigs", "load", "parse_duration", "refuse_fixed", "validate", "waiting",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from batcher.settings.mapping import Mapping_
 from batcher.settings.operation import Archive, BatchSettings, Log, Quarantine, Serve, Spool
 from batcher.settings.places import allowed
 from batcher.settings.routing import Place, Route, Severity
-from batcher.settings.shaping import Aggregation, Transform
+from batcher.settings.shaping import Aggregation, Correlation, Transform
 from batcher.settings.sources import Cluster, ClusterDirectory, Credentials, Source
 from batcher.settings.values import Model
 
@@ -38,6 +38,7 @@ class Settings(Model):
     routes: list[Route] = []
     """Where rows go. Every route that matches applies; what none matches goes where it is mapped."""
     aggregation: Aggregation = Aggregation()
+    correlation: Correlation = Correlation()
     transform: Transform = Transform()
     batch: BatchSettings = BatchSettings()
     archive: Archive = Archive()

@@ -20,6 +20,23 @@ class Aggregation(Model):
     """A session that goes on has a row in the archive for each such piece. When it changes, all that is open ends."""
 
 
+class Correlation(Model):
+    """Incidents: the same trouble in several clusters of a workspace, told once."""
+
+    enabled: bool = True
+    window: Duration = timedelta(minutes=10)
+    """So far apart, two clusters may show it; after so much silence an incident has ended."""
+    max_duration: Duration = timedelta(hours=6)
+    """What goes on for longer is another incident."""
+
+    @model_validator(mode="after")
+    def _one_fits(self) -> Self:
+        if self.max_duration < self.window:
+            message = "maxDuration: shorter than window, so that no incident could end before it is cut"
+            raise ValueError(message)
+        return self
+
+
 class Transform(Model):
     """How summaries look."""
 

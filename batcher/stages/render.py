@@ -12,7 +12,9 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
+from batcher.stages.announce import LABEL, short
 from batcher.stages.conceal import conceal, origin_namespace
+from batcher.telemetry import SummaryKind
 
 INT32 = 2**31 - 1
 _MESSAGE_BYTES = 1024
@@ -25,6 +27,8 @@ _LONGEST = {
 _LOGICAL = "^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 _MICROSECONDS = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_IS_INCIDENT = pl.col("kind") == SummaryKind.INCIDENT.value
+"""Such a summary is of many clusters: where another names its own, it names none (:mod:`batcher.stages.announce`)."""
 
 
 class Look(NamedTuple):
@@ -78,11 +82,15 @@ def _cut(summaries: pl.LazyFrame, look: Look) -> pl.LazyFrame:
 
 
 def _name() -> pl.Expr:
-    """``<cluster>-<object>.<hash>``, a DNS-1123 subdomain: cluster <= 63, object <= 150, hash 16 characters."""
+    """``<cluster>-<object>.<hash>``, a DNS-1123 subdomain: cluster <= 63, object <= 150, hash 16 characters.
+
+    Of an incident ``incident-<object>.<ID>``.
+    """
     safe = pl.col("regarding_name").str.to_lowercase().str.replace_all("[^a-z0-9]+", "-").str.slice(0, 150)
     middle = pl.concat_str(pl.lit("-"), safe.str.strip_chars("-"))
-    return pl.concat_str("cluster", pl.when(middle == "-").then(pl.lit("")).otherwise(middle), pl.lit("."),
-                         pl.col("summary").str.slice(0, 16))  # fmt: skip
+    begin = pl.when(_IS_INCIDENT).then(pl.lit("incident")).otherwise("cluster")
+    end = pl.when(_IS_INCIDENT).then(short(pl.col("incident"))).otherwise(pl.col("summary").str.slice(0, 16))
+    return pl.concat_str(begin, pl.when(middle == "-").then(pl.lit("")).otherwise(middle), pl.lit("."), end)
 
 
 def _event(now: datetime, look: Look) -> pl.Expr:
@@ -95,7 +103,9 @@ def _event(now: datetime, look: Look) -> pl.Expr:
         pl.col("type"),
         pl.col("reason"),
         pl.col("message"),
-        pl.struct(component=pl.concat_str("cluster", pl.lit("/"), "component")).alias("source"),
+        pl.struct(component=_of_cluster(pl.concat_str("cluster", pl.lit("/"), "component"), "component")).alias(
+            "source"
+        ),
         pl.col("reporting_controller").alias("reportingComponent"),
         pl.lit("batcher").alias("reportingInstance"),
         pl.col("first_seen").dt.strftime(_SECONDS).alias("firstTimestamp"),
@@ -112,17 +122,20 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
         "regarding_api_version", "regarding_kind", origin_namespace(), "regarding_name", separator="/"
     )
     labels = {name: pl.lit(value) for name, value in look.labels.items()} | {
-        "kcp.io/sync-target": pl.col("cluster"),
+        "kcp.io/sync-target": _of_cluster(pl.col("cluster")),
         "kcp.io/workspace": pl.when(is_logical).then(about),
-        "batcher.kcp.io/kind": pl.lit("summary"),
+        "batcher.kcp.io/kind": _of_cluster(pl.lit("summary"), "kind"),
+        LABEL: pl.when(pl.col("incident") != "").then(short(pl.col("incident"))),
     }
     annotations = {name: pl.lit(value) for name, value in look.annotations.items()} | {
-        "kcp.io/source-cluster": pl.col("cluster"),
+        "kcp.io/source-cluster": _of_cluster(pl.col("cluster")),
         "kcp.io/workspace-path": pl.when(~is_logical & (about != "")).then(about),
         "kcp.io/synced-at": pl.lit(now).dt.strftime(_SECONDS),
         "batcher.kcp.io/occurrences": pl.col("occurrences").cast(pl.String),
         "batcher.kcp.io/first-seen": pl.col("first_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/last-seen": pl.col("last_seen").dt.strftime(_MICROSECONDS),
+        "batcher.kcp.io/clusters": pl.when(_IS_INCIDENT).then("clusters"),
+        "batcher.kcp.io/cause": pl.when(_IS_INCIDENT & (pl.col("cause") != "")).then("cause"),
         "batcher.kcp.io/regarding": pl.when(pl.col("origin") != "").then(regarding),
         "batcher.kcp.io/truncated": pl.when(pl.col("truncated") != "").then("truncated"),
     }
@@ -134,16 +147,27 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
     )
 
 
+def _of_cluster(value: pl.Expr, otherwise: str | None = None) -> pl.Expr:
+    """What a summary of one cluster has, and what an incident has in its place."""
+    return pl.when(_IS_INCIDENT).then(None if otherwise is None else pl.col(otherwise)).otherwise(value)
+
+
 def _regarding() -> pl.Expr:
     """The object in the workspace; its uid is left out, for a downstream one hides the Event from describe.
 
-    Of what is told elsewhere, the namespace is the Event's all the same: kcp takes no other.
+    Of what is told elsewhere, the namespace is the Event's all the same: kcp takes no other. An incident names it as
+    ``related``, because it may be another tomorrow, and what a summary is about is part of its name.
     """
+    fields = {"apiVersion": "api_version", "kind": "kind", "name": "name"}
+    about = {
+        field: pl.when(_IS_INCIDENT).then(f"related_{name}").otherwise(f"regarding_{name}")
+        for field, name in fields.items()
+    }
     return pl.struct(
-        pl.col("regarding_api_version").alias("apiVersion"),
-        pl.col("regarding_kind").alias("kind"),
+        about["apiVersion"].alias("apiVersion"),
+        about["kind"].alias("kind"),
         pl.col("target_namespace").alias("namespace"),
-        pl.col("regarding_name").alias("name"),
+        about["name"].alias("name"),
     )
 
 
@@ -155,14 +179,15 @@ def _related() -> pl.Expr:
         pl.col("related_name").alias("name"),
         pl.col("related_field_path").alias("fieldPath"),
     )
-    return pl.when(pl.col("related_name") != "").then(reference)
+    return pl.when((pl.col("related_name") != "") & ~_IS_INCIDENT).then(reference)
 
 
 def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
     """The newest message, said to vary when it did, within 1024 bytes; and whether it had to be cut for that."""
     origin = pl.col("origin").str.strip_chars("/")
     whose = pl.when(origin == "").then(pl.lit("")).otherwise(pl.concat_str(origin, pl.lit(" ")))
-    start = pl.concat_str(pl.lit("["), whose, "cluster", pl.lit("] ")) if prefix else pl.lit("")
+    named = pl.concat_str(pl.lit("["), whose, "cluster", pl.lit("] ")) if prefix else pl.lit("")
+    start = pl.when(_IS_INCIDENT).then(pl.lit("")).otherwise(named)
     end = pl.when("messages_vary").then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
     room = _MESSAGE_BYTES - start.str.len_bytes().cast(pl.Int64) - end.str.len_bytes().cast(pl.Int64)
     text = pl.col("message")

@@ -5,13 +5,15 @@ archived and in the revisions received since. So both are computed by the stages
 Nothing is counted here that was not archived: what was lost with the directory comes with the next list.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import polars as pl
 
 from batcher.decode import cluster_key, identity
-from batcher.schema import CLOCKS, OCCURRENCE, SEEN, SUMMARY_KEY, empty
+from batcher.schema import CLOCKS, MEASURES, MEMBERS, OCCURRENCE, SEEN, SUMMARY_KEY, empty
 from batcher.stages.aggregate import measured, sessions
+from batcher.stages.correlate import correlate, keyed
 from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.listen import listen, run_clocks
 from batcher.telemetry import Verdict
@@ -71,21 +73,62 @@ def restore_parts(
     In: :data:`batcher.schema.OCCURRENCES` about their owners, and archived :data:`batcher.schema.SUMMARIES`. The
     slots of a key are archived in their order, so what it received up to the newest of them is in one.
     """
-    archived = slots.group_by(SUMMARY_KEY).agg(
+    archived = _archived(slots)
+    rows = _rows(occurrences).join(
+        archived.select(*SUMMARY_KEY, "through"), on=SUMMARY_KEY, how="left", maintain_order="left"
+    )
+    later = rows.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
+    return sessions(later, archived, window=window, longest=longest)
+
+
+def restore_members(
+    occurrences: pl.LazyFrame,
+    slots: pl.LazyFrame,
+    parts: pl.LazyFrame,
+    *,
+    window: timedelta,
+    longest: timedelta,
+    critical: Sequence[str],
+) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.MEMBERS` of the incidents that ``occurrences`` make, over or not.
+
+    In: as :func:`restore_parts`, and ``parts`` of it; ``window`` and ``longest`` are those of incidents. What began
+    before the first of ``occurrences`` begins with it, as another incident.
+    """
+    began = slots.select(*SUMMARY_KEY, session="began_at", was="began_at").unique().sort("was")
+    earlier = (
+        _rows(occurrences)
+        .join(parts, on=("position", "origin"), how="anti")
+        .sort("received")
+        .join_asof(began, left_on="received", right_on="was", by=SUMMARY_KEY, check_sortedness=False)
+        .filter(pl.col("session").is_not_null())
+        .with_columns(began_at="session")
+    )
+    columns = (*SUMMARY_KEY, "began_at", *MEASURES)
+    rows = pl.concat([earlier.select(columns), parts.select(columns)]).sort("position")
+    keys = keyed(_happened(occurrences), critical=critical)
+    return correlate(rows, keys, empty(MEMBERS).lazy(), window=window, longest=longest)
+
+
+def _archived(slots: pl.LazyFrame) -> pl.LazyFrame:
+    """The newest session of each key that was archived, as an open summary."""
+    return slots.group_by(SUMMARY_KEY).agg(
         pl.max("began_at"),
         pl.max("last_at"),
         through=pl.max("position"),
         closed=pl.lit(value=False),
         adopted_by=pl.lit(0, pl.Int64),
     )
+
+
+def _happened(occurrences: pl.LazyFrame) -> pl.LazyFrame:
     counted = occurrences.filter(pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value]))
-    happened = counted.filter(pl.col("grew") > 0)
     waiting = {"namespace_uid": pl.col("namespace_uid").fill_null(""), "adopted_by": pl.lit(0, pl.Int64)}
-    rows = measured(happened.with_columns(since_at=_since_at(), **waiting)).join(
-        archived.select(*SUMMARY_KEY, "through"), on=SUMMARY_KEY, how="left", maintain_order="left"
-    )
-    later = rows.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
-    return sessions(later, archived, window=window, longest=longest)
+    return counted.filter(pl.col("grew") > 0).with_columns(since_at=_since_at(), **waiting)
+
+
+def _rows(occurrences: pl.LazyFrame) -> pl.LazyFrame:
+    return measured(_happened(occurrences))
 
 
 def _since_at() -> pl.Expr:
