@@ -251,8 +251,9 @@ MEMBERS: Columns = {
 }
 """State: what each summary has added to each incident that is open, or could become one: of one cluster so far.
 
-``reason`` is the incident's, ``said`` the summary's own. ``last_at`` is when a row of it was last received; the times
-that it was seen are by the cluster's clock, but not after receipt. ``cause_*`` is null while no cause is known."""
+``reason`` is the one of the key, ``said`` the summary's own. ``last_at`` is when a row of it was last received; the
+times that it was seen are by the cluster's clock, but not after receipt. ``cause_*`` is null while no cause is
+known."""
 
 CAUSES: Columns = {
     "summary": pl.String,
@@ -263,7 +264,7 @@ CAUSES: Columns = {
     "confidence": pl.Float64,
 }
 """Input: what is likely the root cause of a summary, in text that its namespace may read: it names nothing of another
-namespace, and no node. ``cause_object`` is its kind and name (``Deployment/web``)."""
+namespace, and no node. ``cause_object`` is its kind and name (``Deployment/web``), empty where it may not be named."""
 
 PRESENCE: Columns = {
     "workspace": pl.String,
@@ -298,9 +299,10 @@ INCIDENTS: Columns = {
 }
 """Archive: one row an incident, written when it closes.
 
-``began_at`` and ``ended_at`` are when its first and last row were received. JSON: ``clusters``, an array in the order
-in which it reached them ({cluster, occurrences, first_seen}); ``absent``, the clusters of the workspace that did not
-have it; ``namespaces``; ``member_list``, its summaries in order of time, at most a thousand."""
+``began_at`` and ``ended_at`` are when its first and last row were received; ``reason`` is what most of it said. JSON:
+``clusters``, an array in the order in which it reached them ({cluster, occurrences, first_seen}); ``absent``, the
+clusters of the workspace that did not have it; ``namespaces``; ``member_list``, its summaries in order of time, at
+most a thousand."""
 
 SEEN: Columns = {
     "identity_high": pl.UInt64,

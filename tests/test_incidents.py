@@ -144,7 +144,7 @@ def test_two_clusters_with_one_trouble_are_one_incident_in_their_namespace() -> 
         "related": None,
         "type": "Warning",
         "reason": "CorrelatedIncident",
-        "message": "BackOff in 2 of 3 clusters (us-west1 x3, eu-1 x2) since 16:00Z. "
+        "message": "Failed in 2 of 3 clusters (us-west1 x3, eu-1 x2) since 16:00Z. "
         f"Members: kubectl get events -l batcher.kcp.io/incident={number}",
         "source": {"component": "batcher"},
         "reportingComponent": "batcher.kcp.io/batcher",
@@ -223,7 +223,7 @@ def test_an_incident_is_archived_once_when_it_has_been_silent() -> None:
         '{"cluster":"us-west1","occurrences":7,"first_seen":"2026-11-23T16:00:00.000000Z"}]'
     )
     assert (row["absent"], row["namespaces"], row["cause"]) == ('["ap-1"]', '["shop"]', "")
-    assert (row["reason"], row["dimension"], row["value"]) == ("BackOff", "image", "ghcr.io/acme/web:1.42")
+    assert (row["reason"], row["dimension"], row["value"]) == ("Failed", "image", "ghcr.io/acme/web:1.42")
     assert (row["began_at"], row["ended_at"], row["closed_at"]) == (at(0), at(4), at(14.1))
     assert (row["members"], row["revisions"], row["occurrences"]) == (2, 3, 9)
     listed = json.loads(row["member_list"])

@@ -12,7 +12,7 @@ import polars as pl
 
 from batcher import schema
 from batcher.decode import Decoded, Retried
-from batcher.pipeline.incidents import Given, tell
+from batcher.pipeline.incidents import Given, still_open, tell
 from batcher.pipeline.result import Result, result
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, advance, empty_state
@@ -293,5 +293,5 @@ def _archived(located: pl.LazyFrame, batch: int) -> pl.LazyFrame:
 
 __all__ = [
     "NOTHING_AGAIN", "STATE_COLUMNS", "STATE_KEYS", "Again", "Change", "Result", "Rules", "State", "advance",
-    "empty_state", "run", "told",
+    "empty_state", "run", "still_open", "told",
 ]  # fmt: skip

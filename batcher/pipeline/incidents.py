@@ -101,6 +101,13 @@ class Presence(NamedTuple):
         return {"presence": self.seen.sort(_PLACE), "presence_gone": self.gone.sort(_PLACE)}
 
 
+def still_open(state: State) -> pl.DataFrame:
+    """Return the incidents that go on in ``state``: :data:`batcher.schema.INCIDENTS` without when they were written."""
+    staged = stages_of(state["members"].lazy(), over=pl.lit(value=False)).filter("is_formed")
+    clusters = clusters_of(state["presence"].lazy(), _claimed(state["claims"].lazy()))
+    return archive(staged, clusters).select(*_ENDED).sort("first_seen", "incident").collect(engine="in-memory")
+
+
 def _claimed(claims: pl.LazyFrame) -> pl.LazyFrame:
     """The clusters whose Namespaces claim a workspace now, whether or not their Events say so."""
     there = claims.filter((pl.col("has_workspace") != "") & pl.col("gone_at").is_null())
@@ -153,11 +160,13 @@ NONE = Incidents(schema.empty(STAGED), schema.empty(_GREW), schema.empty(_EVENTS
 
 
 def _grown(members: pl.DataFrame, added: pl.DataFrame, causes: pl.DataFrame, over: pl.Expr) -> pl.LazyFrame:
+    """All members after a batch, ``changed`` where rows or causes were added, and ``grew`` with their incident."""
     folded = fold_members(members.lazy(), added.lazy()) if len(added) else members.lazy()
-    caused = folded.join(causes.lazy(), on="summary", how="semi").select(_MEMBER)
+    explained = with_causes(folded, causes.lazy())
+    caused = explained.filter("is_explained").select(_MEMBER)
     changed = pl.concat([added.lazy().select(_MEMBER), caused]).unique().with_columns(changed=pl.lit(value=True))
     return (
-        stages_of(with_causes(folded, causes.lazy()) if len(causes) else folded, over=over)
+        stages_of(explained.select(*schema.MEMBERS), over=over)
         .join(changed, on=_MEMBER, how="left")
         .with_columns(pl.col("changed").fill_null(value=False))
         .with_columns(grew=pl.col("changed").any().over("incident"))

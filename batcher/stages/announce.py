@@ -19,12 +19,13 @@ REASON, CONTROLLER, COMPONENT = "CorrelatedIncident", "batcher.kcp.io/batcher", 
 LABEL = "batcher.kcp.io/incident"
 ID = 12
 """Hexadecimal digits of an incident that people see, in the label and the name: 48 bits, within one workspace."""
-LISTED = 8
-"""Clusters that the message names; the annotation has them all."""
+LISTED = 6
+"""Clusters that the message names; the annotation has them all. With the longest names, reason and cause, in ASCII, it
+stays below the 1024 bytes of a message, so that its end is not cut."""
 KEPT = 1000
 """Members that the archive lists."""
 
-_CAUSE_CHARACTERS = 300
+_CAUSE_CHARACTERS = 200
 _REASON_CHARACTERS = 128
 _SPACE = ("incident", "target_namespace")
 _ABOUT = ("regarding_api_version", "regarding_kind", "regarding_name")
@@ -91,7 +92,7 @@ def archive(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _whole(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
-    """One row an incident: what is told of it wherever it is told."""
+    """One row an incident: what is told of it wherever it is told; its ``reason`` is the one that most of it says."""
     by_cluster = (
         members.group_by("incident", "cluster")
         .agg(pl.sum("occurrences"), pl.min("first_seen"))
@@ -105,7 +106,7 @@ def _whole(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
         )
     )
     totals = members.group_by("incident").agg(
-        pl.col(name for name in INCIDENT).first(),
+        pl.col(name for name in INCIDENT if name != "reason").first(),
         pl.col("position", "last_at", "last_seen").max(),
         pl.col("first_seen").min(),
         pl.col("revisions", "occurrences").sum(),
@@ -122,8 +123,16 @@ def _whole(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
         .group_by("incident", maintain_order=True)
         .agg(absent=_array(_quoted("cluster")), have_not=pl.len().cast(pl.Int64))
     )
+    said = (
+        members.group_by("incident", "said")
+        .agg(pl.sum("occurrences"))
+        .sort("occurrences", "said", descending=[True, False])
+        .group_by("incident", maintain_order=True)
+        .agg(reason=pl.col("said").first())
+    )
     return (
-        totals.join(by_cluster, on="incident")
+        totals.join(said, on="incident")
+        .join(by_cluster, on="incident")
         .join(absent, on="incident", how="left")
         .with_columns(pl.col("absent").fill_null("[]"), pl.col("have_not").fill_null(0))
     )

@@ -199,18 +199,17 @@ def fold_members(members: pl.LazyFrame, added: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def with_causes(members: pl.LazyFrame, causes: pl.LazyFrame) -> pl.LazyFrame:
-    """Give each of ``members`` the cause of its summary, if it had none, or one that is less sure.
+    """Give ``members`` the cause of their summary that is known now, and add ``is_explained``: it is another.
 
-    In: :data:`batcher.schema.CAUSES`, at most one a summary.
+    In: :data:`batcher.schema.CAUSES`, at most one a summary; of one that is not there, what was known stays.
     """
     names = [name for name in CAUSES if name != "summary"]
-    surer = pl.col("confidence_new").is_not_null() & (
-        pl.col("confidence").is_null() | (pl.col("confidence_new") > pl.col("confidence"))
-    )
+    known = pl.col("cause_text_new").is_not_null()
     return (
         members.join(causes, on="summary", how="left", suffix="_new", maintain_order="left")
-        .with_columns(pl.when(surer).then(f"{name}_new").otherwise(name).alias(name) for name in names)
-        .select(*MEMBERS)
+        .with_columns(is_explained=known & pl.col("cause_text").ne_missing(pl.col("cause_text_new")))
+        .with_columns(pl.when(known).then(f"{name}_new").otherwise(name).alias(name) for name in names)
+        .select(*MEMBERS, "is_explained")
     )
 
 

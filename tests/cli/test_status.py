@@ -30,6 +30,7 @@ def status(at: datetime) -> Status:
         at=at, pid=4711, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5,
         pending_writes=6, identities=7, spool_bytes=8, spool_trouble="", archive_trouble="away", publish_trouble="",
         config_trouble="batcher.yaml: clusters: required", clusters=clusters,
+        open_incidents=2,
     )  # fmt: skip
 
 
@@ -49,14 +50,15 @@ def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data
     code, out = show(data_dir)
     assert code == 0
     lines = out.splitlines()
-    assert lines[:5] == [
+    assert lines[:6] == [
         "service    running, process 4711",
         "batches    3; 4 occurrences, 4 gaps",
         "summaries  5 open, 6 writes pending",
+        "incidents  2 open, 4 ended",
         "config     batcher.yaml: clusters: required",
         "archive    away",
     ]
-    header, one, two = (line.split() for line in lines[6:])
+    header, one, two = (line.split() for line in lines[7:])
     assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "LAST", "CONTACT", "RESTARTS", "EVENTS", "LAST",
                       "ERROR"]  # fmt: skip
     assert one[:3] + one[-2:] == ["us-west1", "connected", "0.5s", "2", "1,234"]
