@@ -9,7 +9,7 @@ import importlib
 import platform
 from importlib.metadata import version
 
-NAMES = ("path", "watching", "publishing", "memory", "idle", "soak", "restart")
+NAMES = ("path", "correlating", "watching", "publishing", "memory", "idle", "soak", "restart")
 
 
 def main() -> None:
