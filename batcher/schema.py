@@ -238,6 +238,7 @@ MEMBERS: Columns = {
     "regarding_name": pl.String,
     "first_position": pl.Int64,
     "position": pl.Int64,
+    "first_at": TIME,
     "last_at": TIME,
     "first_seen": TIME,
     "last_seen": TIME,
@@ -251,9 +252,9 @@ MEMBERS: Columns = {
 }
 """State: what each summary has added to each incident that is open, or could become one: of one cluster so far.
 
-``reason`` is the one of the key, ``said`` the summary's own. ``last_at`` is when a row of it was last received; the
-times that it was seen are by the cluster's clock, but not after receipt. ``cause_*`` is null while no cause is
-known."""
+``reason`` is the one of the key, ``said`` the summary's own. ``first_at`` and ``last_at`` are when its first and last
+row were received; the times that it was seen are by the cluster's clock, but not after receipt. ``cause_*`` is null
+while no cause is known."""
 
 CAUSES: Columns = {
     "summary": pl.String,

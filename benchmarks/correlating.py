@@ -6,6 +6,7 @@ numbered keys, one group a member. A cost that grew with the rows would be a joi
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import polars as pl
 
@@ -28,7 +29,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         told = rows(size).lazy()
         waiting = schema.empty(schema.OPEN_SUMMARIES).lazy().with_columns(adopted_by=pl.lit(0, pl.Int64))
         parts = sessions(measured(told), waiting, window=timedelta(minutes=5), longest=timedelta(hours=1)).collect()
-        yield cpu_micros(f"incidents, {size:,} rows a batch", size, lambda t=told, p=parts: _follow(t, p), runs)
+        yield cpu_micros(f"incidents, {size:,} rows a batch", size, partial(_follow, told, parts), runs)
 
 
 def rows(count: int) -> pl.DataFrame:
@@ -51,15 +52,19 @@ def rows(count: int) -> pl.DataFrame:
             'Back-off pulling image "registry.example/{}:1", context deadline exceeded', "regarding_name"
         ),
     )
-    columns = schema.OCCURRENCES | dict.fromkeys(("origin", "kind", "template", "unmapped_uid"), pl.String())
-    columns |= {"adopted_by": pl.Int64()}
-    empty = {pl.String(): "", pl.Int64(): 0, pl.Boolean(): False, schema.TIME: START}
-    absent = {n: pl.lit(empty[_instance(kind)]).cast(kind) for n, kind in columns.items() if n not in told.columns}
+    columns: schema.Columns = {
+        **schema.OCCURRENCES,
+        **dict.fromkeys(("origin", "kind", "template", "unmapped_uid"), pl.String()),
+        "adopted_by": pl.Int64(),
+    }
+    absent = {name: pl.lit(_usual(kind)).cast(kind) for name, kind in columns.items() if name not in told.columns}
     return told.with_columns(**absent).with_columns(since_at="received_at", last_at="received_at").select(*columns)
 
 
-def _instance(kind: object) -> object:
-    return kind() if isinstance(kind, type) else kind
+def _usual(kind: object) -> object:
+    if kind == pl.String:
+        return ""
+    return START if kind == schema.TIME else 0
 
 
 def _follow(told: pl.LazyFrame, parts: pl.DataFrame) -> None:

@@ -47,7 +47,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
     assert (correlation.enabled, correlation.window, correlation.max_duration) == (
         True,
         timedelta(minutes=10),
-        timedelta(hours=6),
+        timedelta(hours=1),
     )
     assert (settings.archive.path, settings.archive.interval) == ("./archive", timedelta(seconds=60))
     assert (settings.publish.rewrite_after, settings.publish.rewrite_most) == (

@@ -127,7 +127,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         fold_summaries(parts, slots)
         .filter(pl.col("last_at") >= now - rules.event_ttl)  # a workspace has forgotten those before it
         .join(dead, on="summary", how="anti")
-        .join(enlisted(members.clear(), members), on="summary", how="left")
+        .join(enlisted(members.clear(), members, window=rules.correlation_window), on="summary", how="left")
         .rename({"enlisted": "incident"})
         .with_columns(pl.col("incident").fill_null(""))
         .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))

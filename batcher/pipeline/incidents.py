@@ -178,15 +178,16 @@ def _carry(
     incidents: Incidents, given: Given, *, are_open: bool, batch: int, now: datetime, rules: Rules
 ) -> pl.LazyFrame:
     """Return the summaries that change, those that incidents are among them if any ``are_open``."""
-    bounds = rules.bounds
+    bounds, window = rules.bounds, rules.correlation_window
     carry = partial(carry_summaries, given.parts, batch=batch, now=now, bounds=bounds)
     settled, touched = given.settled, given.touched.select("summary")
     if incidents is NONE and not are_open:
         return carry(settled, touched)
-    before, after = incidents.before.lazy(), incidents.after.lazy()
-    new = enlisted(before, after)
-    concerned = pl.concat([touched, new.select("summary"), alone(after, over=True)])
-    plain = enlist(carry(settled.filter(~_IS_INCIDENT), concerned), new, alone(after, over=False), batch=batch)
+    after = incidents.after.lazy()
+    new = enlisted(incidents.before.lazy(), after, window=window)
+    single = alone(after, now=now, window=window)
+    concerned = pl.concat([touched, new.select("summary"), single.filter(~pl.col("waits")).select("summary")])
+    plain = enlist(carry(settled.filter(~_IS_INCIDENT), concerned), new, single, batch=batch)
     ended, open_ = after.filter("is_over"), settled.filter(_IS_INCIDENT)
     told = carry_incidents(incidents.events.lazy(), ended, open_, touched, batch=batch, now=now, bounds=bounds)
     return pl.concat([plain, told])

@@ -58,7 +58,7 @@ class Rules:
 
     correlation_window: timedelta = timedelta(0)
     """After so much silence an incident has ended; zero: none is looked for."""
-    correlation_longest: timedelta = timedelta(hours=6)
+    correlation_longest: timedelta = timedelta(hours=1)
 
     @property
     def correlates(self) -> bool:

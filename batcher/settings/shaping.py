@@ -26,8 +26,8 @@ class Correlation(Model):
     enabled: bool = True
     window: Duration = timedelta(minutes=10)
     """So far apart, two clusters may show it; after so much silence an incident has ended."""
-    max_duration: Duration = timedelta(hours=6)
-    """What goes on for longer is another incident."""
+    max_duration: Duration = timedelta(hours=1)
+    """What goes on for longer is another incident, so that what is kept of one is bounded."""
 
     @model_validator(mode="after")
     def _one_fits(self) -> Self:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import xxhash
 
-from batcher.schema import ALIKE, CAUSES, INCIDENT, MEMBERS, SESSION, Columns
+from batcher.schema import ALIKE, CAUSES, INCIDENT, MEMBERS, SESSION, TIME, Columns
 from batcher.stages import details
 from batcher.stages.aggregate import summary_id
 from batcher.stages.enrich import regard_owner
@@ -47,7 +47,9 @@ DIMENSIONS: dict[Dimension, dict[str, str]] = {
 ``BackOff`` in turns of one image. A reason that is not here, or a row that says nothing of its dimension, is about its
 object, under its own reason."""
 
-STAGED: Columns = MEMBERS | {"formed_by": pl.Int64, "is_formed": pl.Boolean, "is_over": pl.Boolean}
+STAGED: Columns = {
+    **MEMBERS, "formed_by": pl.Int64, "formed_at": TIME, "is_formed": pl.Boolean, "is_over": pl.Boolean,
+}  # fmt: skip
 """Columns of :func:`stages_of`."""
 
 _SAYS_IT_AGAIN = "^Error: (ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName|ImageInspectError)$"
@@ -121,6 +123,7 @@ def correlate(
             pl.col("first_seen").min(),
             pl.col("revisions", "occurrences").sum(),
             first_position=pl.col("position").min(),
+            first_at=pl.col("last_at").min(),
         )
     )
     named = rows.select("position", "workspace", "cluster", "alike", "dimension", "value", pl.col("^of_.*$"))
@@ -178,7 +181,7 @@ def _hash(texts: pl.Series) -> pl.Series:
 
 def fold_members(members: pl.LazyFrame, added: pl.LazyFrame) -> pl.LazyFrame:
     """Return ``members`` with those of the batch, both :data:`batcher.schema.MEMBERS`."""
-    sums, least = ("revisions", "occurrences"), ("first_position", "first_seen")
+    sums, least = ("revisions", "occurrences"), ("first_position", "first_at", "first_seen")
     most = ("position", "last_at", "last_seen")
     keys = ("incident", "summary")
     first = ("cause_reason", "cause_object", "cause_at", "cause_text", "confidence", *INCIDENT)
@@ -225,13 +228,16 @@ def is_silent(now: datetime, window: timedelta) -> pl.Expr:
 
 
 def stages_of(members: pl.LazyFrame, *, over: pl.Expr) -> pl.LazyFrame:
-    """Add to each of ``members`` what its incident is by now: ``is_formed``, ``formed_by`` and ``is_over``.
+    """Add to each of ``members`` what its incident is by now: ``is_formed``, ``formed_by, formed_at`` and ``is_over``.
 
-    ``formed_by`` is the position of the row that brought the second cluster; null: a candidate. An incident is over
-    when its session is (``over``, as :func:`is_silent` says), or a later slot of it has begun.
+    ``formed_*`` are position and receipt of the row that brought the second cluster; null: a candidate. An incident
+    is over when its session is (``over``, as :func:`is_silent` says), or a later slot of it has begun.
     """
-    first = members.group_by("incident", "cluster_uid").agg(first=pl.min("first_position"))
-    second = first.group_by("incident").agg(formed_by=pl.col("first").sort().get(1, null_on_oob=True))
+    first = members.group_by("incident", "cluster_uid").agg(pl.min("first_position", "first_at"))
+    second = first.group_by("incident").agg(
+        formed_by=pl.col("first_position").sort().get(1, null_on_oob=True),
+        formed_at=pl.col("first_at").sort().get(1, null_on_oob=True),
+    )
     session = (*ALIKE, "began_at")
     incidents = members.group_by("incident").agg(pl.col(session).first(), pl.max("slot"), pl.max("last_at"))
     sessions = incidents.group_by(session).agg(quiet_since=pl.max("last_at"), newest=pl.max("slot"))
@@ -241,6 +247,7 @@ def stages_of(members: pl.LazyFrame, *, over: pl.Expr) -> pl.LazyFrame:
         .select(
             "incident",
             "formed_by",
+            "formed_at",
             is_formed=pl.col("formed_by").is_not_null(),
             is_over=over | (pl.col("slot") < pl.col("newest")),
         )

@@ -29,7 +29,7 @@ TOLD = OCCURRENCES | dict.fromkeys(("origin", "kind", "template", "unmapped_uid"
 }  # fmt: skip
 PARTS = {name: schema.OPEN_SLOTS[name] for name in (*SLOT, *MEASURES)}
 OF = ("of_regarding_api_version", "of_regarding_kind", "of_regarding_name")
-KEYS = {"position": pl.Int64(), **dict.fromkeys(("alike", "dimension", "value", *OF), pl.String())}
+KEYS: schema.Columns = {"position": pl.Int64(), **dict.fromkeys(("alike", "dimension", "value", *OF), pl.String())}
 WINDOW, LONGEST = timedelta(minutes=10), timedelta(minutes=30)
 POD = {"regarding_kind": "Pod", "regarding_name": "web-7c5d8f9b6-x2z4t", "workspace": "root:shop",
        "target_namespace": "shop", "type": "Warning", "reason": "BackOff"}  # fmt: skip

@@ -1,5 +1,6 @@
 """Which summaries get the label of which incident, and which of them wait for one."""
 
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -8,8 +9,9 @@ import pytest
 from batcher.schema import OPEN_SUMMARIES
 from batcher.stages.correlate import STAGED
 from batcher.stages.enlist import alone, enlist, enlisted
-from tests.stages.rows import frame
+from tests.stages.rows import at, frame
 
+WINDOW = timedelta(minutes=10)
 CARRIED = OPEN_SUMMARIES | {"is_new": pl.Boolean, "end": pl.String}
 
 
@@ -18,7 +20,7 @@ def member(incident: str, summary: str, **changes: Any) -> dict[str, Any]:
 
 
 def new(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    found = enlisted(frame(STAGED, before), frame(STAGED, after))
+    found = enlisted(frame(STAGED, before), frame(STAGED, after), window=WINDOW)
     return sorted(found.collect().rows())
 
 
@@ -39,19 +41,32 @@ def test_of_two_incidents_the_one_counts_that_it_became_a_member_of_last(
     assert new([], [old, other]) == [("s", expected)]
 
 
-def test_what_is_alone_waits_and_is_let_go_when_its_candidate_is_over() -> None:
+def test_what_was_silent_for_the_window_when_the_second_cluster_came_gets_no_label() -> None:
+    at_formation = {"formed_at": at(20)}
+    assert new([], [member("i", "in", last_at=at(10), **at_formation)]) == [("in", "i")]
+    assert new([], [member("i", "late", last_at=at(9.9), **at_formation)]) == []
+    spoke_again = member("i", "late", last_at=at(21), **at_formation)
+    assert new([member("i", "late", last_at=at(9.9), **at_formation)], [spoke_again]) == [("late", "i")]
+
+
+def test_what_is_alone_waits_until_it_was_silent_or_its_candidate_is_over() -> None:
+    candidate = {"is_formed": False, "last_at": at(0)}
     members = frame(
         STAGED,
-        [member("i", "in"), member("c", "waits", is_formed=False), member("d", "free", is_formed=False, is_over=True)],
-    )
-    assert alone(members, over=False).collect()["summary"].to_list() == ["waits"]
-    assert alone(members, over=True).collect()["summary"].to_list() == ["free"]
+        [member("i", "in"), member("c", "one", **candidate), member("d", "two", is_over=True, **candidate),
+         member("d", "both", is_over=True, **candidate), member("c", "both", **candidate)],
+    )  # fmt: skip
+    found = {
+        minute: alone(members, now=at(minute), window=WINDOW).sort("summary").collect().rows() for minute in (10, 11)
+    }
+    assert found[10] == [("both", True), ("one", True), ("two", False)]
+    assert found[11] == [("both", False), ("one", False), ("two", False)]
 
 
 def carried(**row: Any) -> dict[str, Any]:
     told = frame(CARRIED, [{"summary": "s", "version": 3, "end": "published", "incident": "old"} | row])
     joined = frame({"summary": pl.String(), "enlisted": pl.String()}, [{"summary": "s", "enlisted": "i"}])
-    waiting = frame({"summary": pl.String()}, [{"summary": "w"}])
+    waiting = frame({"summary": pl.String(), "waits": pl.Boolean()}, [{"summary": "w", "waits": True}])
     (found,) = enlist(told, joined, waiting, batch=7).collect().to_dicts()
     return {name: found[name] for name in ("incident", "version", "end")}
 

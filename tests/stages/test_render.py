@@ -175,7 +175,7 @@ def test_a_summary_of_nothing_yet_counts_one_as_the_api_asks() -> None:
     assert rendered(occurrences=0)[1]["count"] == 1
 
 
-INCIDENT = {
+INCIDENT: dict[str, Any] = {
     "kind": "incident", "incident": "4f1c9ab27d03c63005b81a6b83a9f45a", "cluster": "", "cluster_uid": "",
     "namespace": "", "regarding_api_version": "", "regarding_kind": "", "regarding_name": "web",
     "related_api_version": "apps/v1", "related_kind": "Deployment", "related_namespace": "", "related_name": "api",
