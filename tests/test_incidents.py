@@ -18,6 +18,7 @@ from batcher.decode import decode
 from batcher.pipeline import Result, Rules, advance, empty_state, run
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
+from batcher.stages.carry import is_due_to_change
 from batcher.stages.locate import Rule
 from batcher.stages.render import Look, render
 from batcher.stages.settle import OUTCOMES, due
@@ -297,7 +298,7 @@ def test_correlation_that_is_switched_off_ends_what_was_open_and_begins_nothing(
     assert len(story.incidents()) == 1
 
 
-def test_an_incident_is_written_again_only_when_it_grows_and_once_at_its_end() -> None:
+def test_an_incident_is_written_again_only_when_it_grows() -> None:
     story = Story()
     story.batch(said("us-west1"), said("eu-1"), minute=0)
     before = story.writes
@@ -306,6 +307,18 @@ def test_an_incident_is_written_again_only_when_it_grows_and_once_at_its_end() -
     assert story.writes == before
     story.batch(said("us-west1", POD, 2, count=2), minute=3)
     assert story.writes == before + 2
+    story.batch(minute=9)
+    assert story.batch(minute=14).sums["incidents"] == 1
+    assert (story.writes, story.state["open_summaries"].is_empty()) == (before + 2, True)
+
+
+def test_an_incident_does_not_end_by_the_silence_that_ends_a_summary() -> None:
+    story = Story()
+    story.batch(said("us-west1"), said("eu-1"), minute=0)
+    story.batch(minute=6)
+    waiting = story.state["open_summaries"]
+    assert waiting.select("kind", "closed").rows() == [("incident", False)]
+    assert waiting.lazy().filter(is_due_to_change(at(9), RULES.bounds)).collect().is_empty()
 
 
 def test_an_incident_that_its_workspace_refuses_is_a_dead_letter_that_says_all() -> None:

@@ -24,6 +24,7 @@ class Correlation(Model):
     """Incidents: the same trouble in several clusters of a workspace, told once."""
 
     enabled: bool = True
+    """Whether incidents are looked for; what is open ends when it is switched off."""
     window: Duration = timedelta(minutes=10)
     """So far apart, two clusters may show it; after so much silence an incident has ended."""
     max_duration: Duration = timedelta(hours=1)
