@@ -75,6 +75,14 @@ SESSION = (*SUMMARY_KEY, "began_at")
 SLOT = (*SESSION, "slot")
 """One row of the ``summaries`` table: a session, cut at multiples of the longest duration."""
 
+ALIKE = ("workspace", "reason", "dimension", "value")
+"""What may be one incident: the same went wrong with the same thing, in whatever cluster.
+
+``dimension`` is a :class:`batcher.telemetry.Dimension`, ``value`` names the thing in it."""
+
+INCIDENT = (*ALIKE, "began_at", "slot")
+"""One incident: ``ALIKE`` until it has been silent for longer than the correlation window, cut as slots are."""
+
 LINES: Columns = {
     "position": pl.Int64,
     "received_at": TIME,
@@ -207,6 +215,9 @@ OPEN_SLOTS: Columns = {"summary": pl.String, **_SESSION, "slot": pl.Int64, **MEA
 SUMMARIES: Columns = {"batch": pl.Int64, "closed_at": TIME, **OPEN_SLOTS}
 """Archive: one row a slot, written when it closes."""
 
+OF_INCIDENTS = ("incident", "clusters", "cause")
+"""Columns of open summaries that incidents fill; older versions did not know them."""
+
 OPEN_SUMMARIES: Columns = (
     {"summary": pl.String}
     | _SESSION
@@ -220,10 +231,98 @@ OPEN_SUMMARIES: Columns = (
         "writes": pl.Int64,
         "refusal": pl.String,
     }
+    | dict.fromkeys(OF_INCIDENTS, pl.String())
 )
 """State: one row a session that goes on, or whose last totals are not in its workspace yet.
 
-``version`` is the batch that changed it last; it is dirty while ``written_version`` is behind."""
+``version`` is the batch that changed it last; it is dirty while ``written_version`` is behind. ``incident`` is the
+one that it is a member of, or empty; ``clusters`` (JSON: occurrences by cluster) and ``cause`` are empty but in the
+rows that are an incident (:mod:`batcher.stages.announce`)."""
+
+MEMBERS: Columns = {
+    "incident": pl.String,
+    "workspace": pl.String,
+    "reason": pl.String,
+    "dimension": pl.String,
+    "value": pl.String,
+    "began_at": TIME,
+    "slot": pl.Int64,
+    "summary": pl.String,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "target_namespace": pl.String,
+    "said": pl.String,
+    "regarding_api_version": pl.String,
+    "regarding_kind": pl.String,
+    "regarding_name": pl.String,
+    "first_position": pl.Int64,
+    "position": pl.Int64,
+    "first_at": TIME,
+    "last_at": TIME,
+    "first_seen": TIME,
+    "last_seen": TIME,
+    "revisions": pl.Int64,
+    "occurrences": pl.Int64,
+    "cause_reason": pl.String,
+    "cause_object": pl.String,
+    "cause_at": TIME,
+    "cause_text": pl.String,
+    "confidence": pl.Float64,
+}
+"""State: what each summary has added to each incident that is open, or could become one: of one cluster so far.
+
+``reason`` is the one of the key, ``said`` the summary's own. ``first_at`` and ``last_at`` are when its first and last
+row were received; the times that it was seen are by the cluster's clock, but not after receipt. ``cause_*`` is null
+while no cause is known."""
+
+CAUSES: Columns = {
+    "summary": pl.String,
+    "cause_reason": pl.String,
+    "cause_object": pl.String,
+    "cause_at": TIME,
+    "cause_text": pl.String,
+    "confidence": pl.Float64,
+}
+"""Input: what is likely the root cause of a summary, in text that its namespace may read: it names nothing of another
+namespace, and no node. ``cause_object`` is its kind and name (``Deployment/web``), empty where it may not be named."""
+
+PRESENCE: Columns = {
+    "workspace": pl.String,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "first_at": TIME,
+    "seen_at": TIME,
+}
+"""State: which clusters workloads of a workspace run in: since when, and until when at least, Events say so."""
+
+INCIDENTS: Columns = {
+    "batch": pl.Int64,
+    "closed_at": TIME,
+    "incident": pl.String,
+    "workspace": pl.String,
+    "reason": pl.String,
+    "dimension": pl.String,
+    "value": pl.String,
+    "began_at": TIME,
+    "slot": pl.Int64,
+    "ended_at": TIME,
+    "first_seen": TIME,
+    "last_seen": TIME,
+    "clusters": pl.String,
+    "absent": pl.String,
+    "namespaces": pl.String,
+    "members": pl.Int64,
+    "revisions": pl.Int64,
+    "occurrences": pl.Int64,
+    "cause": pl.String,
+    "member_list": pl.String,
+}
+"""Archive: one row an incident, written when it closes.
+
+``began_at`` and ``ended_at`` are when its first and last row were received; ``reason`` is what most of it said. JSON:
+``clusters``, an array in the order in which it reached them ({cluster, occurrences, first_seen}); ``absent``, the
+clusters of the workspace that did not have it; ``namespaces``; ``member_list``, its summaries in order of time, at
+most a thousand."""
 
 SEEN: Columns = {
     "identity_high": pl.UInt64,
@@ -420,6 +519,7 @@ BATCHES: Columns = {
     "folded": pl.Int64,
     "writes": pl.Int64,
     "slots": pl.Int64,
+    "incidents": pl.Int64,
     "gaps": pl.Int64,
 }
 """Archive: one row a batch with all its sums; ``opened``, ``revived`` and the three ends count summaries,

@@ -16,6 +16,7 @@ from batcher import disk
 DATED_BY = {
     "occurrences": "received_at",
     "summaries": "closed_at",
+    "incidents": "closed_at",
     "dead_letters": "died_at",
     "gaps": "to_at",
     "batches": "now",

@@ -82,6 +82,7 @@ class Status(msgspec.Struct, frozen=True):
     """Which clusters are not read because what they sent could not be counted, and is too much."""
     rules: list[RuleCount] = []
     """What each rule of the filter did so far."""
+    open_incidents: int = 0
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
 
@@ -124,6 +125,20 @@ def _told(flawed: Iterable[tuple[str, Mapping[str, int]]]) -> str:
     return "; ".join(f"{name}: {flaws}" for name, flaws in told if flaws)
 
 
+_TOTALS = {
+    "batcher_lines_retried": "retried",
+    "batcher_occurrences": "occurrences",
+    "batcher_summaries_opened": "opened",
+    "batcher_summaries_revived": "revived",
+    "batcher_rows_limited": "limited",
+    "batcher_rows_folded": "folded",
+    "batcher_writes": "writes",
+    "batcher_incidents": "incidents",
+    "batcher_gaps": "gaps",
+}
+"""Metrics that are a sum of all batches (:data:`batcher.schema.SUMS`); versions before knew fewer of them."""
+
+
 def samples(status: Status) -> Iterator[Sample]:
     """Yield every metric of ``status``."""
     totals = status.totals
@@ -133,15 +148,18 @@ def samples(status: Status) -> Iterator[Sample]:
         yield Sample("batcher_summaries_ended", totals[end], (end,))
     for verdict in Verdict:
         yield Sample("batcher_verdicts", totals.get(verdict.value.replace("-", "_"), 0), (verdict.value,))
-    yield Sample("batcher_lines_retried", totals.get("retried", 0))
-    yield Sample("batcher_occurrences", totals["occurrences"])
-    yield Sample("batcher_summaries_opened", totals["opened"])
-    yield Sample("batcher_summaries_revived", totals["revived"])
-    yield Sample("batcher_rows_limited", totals.get("limited", 0))
-    yield Sample("batcher_rows_folded", totals.get("folded", 0))
-    yield Sample("batcher_writes", totals["writes"])
-    yield Sample("batcher_gaps", totals["gaps"])
+    for metric, total in _TOTALS.items():
+        yield Sample(metric, totals.get(total, 0))
+    yield from _service_samples(status)
+    for rule in status.rules:
+        yield from _rule_samples(rule)
+    for cluster in status.clusters:
+        yield from _cluster_samples(cluster)
+
+
+def _service_samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_batches", status.batch)
+    yield Sample("batcher_incidents_open", status.open_incidents)
     yield Sample("batcher_summaries_open", status.open_summaries)
     yield Sample("batcher_writes_pending", status.pending_writes)
     yield Sample("batcher_identities_seen", status.identities)
@@ -151,10 +169,6 @@ def samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_quarantine_full", bool(status.quarantine_trouble))
     yield Sample("batcher_config_refused", bool(status.config_trouble))
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
-    for rule in status.rules:
-        yield from _rule_samples(rule)
-    for cluster in status.clusters:
-        yield from _cluster_samples(cluster)
 
 
 def _rule_samples(rule: RuleCount) -> Iterator[Sample]:

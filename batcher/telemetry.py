@@ -41,6 +41,19 @@ class SummaryKind(StrEnum):
     """How much a rate limit held back of a source."""
     FOLDED = "folded"
     """What happened to many objects, of which too many had a summary of their own."""
+    INCIDENT = "incident"
+    """An incident, as one of the namespaces that it touches is told of it."""
+
+
+class Dimension(StrEnum):
+    """What the summaries of an incident have in common, beside their reason."""
+
+    OBJECT = "object"
+    """An object of the workspace, by its namespace, kind and name."""
+    IMAGE = "image"
+    VOLUME = "volume"
+    """What a volume is made of: a claim, a ConfigMap, a Secret."""
+    NODE = "node"
 
 
 class Ignored(StrEnum):
@@ -122,6 +135,8 @@ METRICS = {
     "batcher_rows_limited": Metric("counter", "Revisions held back by the limit of their source."),
     "batcher_rows_folded": Metric("counter", "Revisions without a summary of their own, once a place where told."),
     "batcher_writes": Metric("counter", "Events written to workspaces."),
+    "batcher_incidents": Metric("counter", "Incidents that have ended."),
+    "batcher_incidents_open": Metric("gauge", "Incidents that go on."),
     "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
     "batcher_batches": Metric("counter", "Batches committed."),
     "batcher_summaries_open": Metric("gauge", "Summaries that go on, or are not in their workspace yet."),

@@ -43,6 +43,12 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
         timedelta(minutes=5),
         timedelta(hours=1),
     )
+    correlation = settings.correlation
+    assert (correlation.enabled, correlation.window, correlation.max_duration) == (
+        True,
+        timedelta(minutes=10),
+        timedelta(hours=1),
+    )
     assert (settings.archive.path, settings.archive.interval) == ("./archive", timedelta(seconds=60))
     assert (settings.publish.rewrite_after, settings.publish.rewrite_most) == (
         timedelta(seconds=30),
@@ -67,6 +73,12 @@ def test_all_problems_are_told_at_once_each_with_its_path() -> None:
         "batch.interval: 'soon' is not a duration such as 30s, 5m, 1h30m or 30d",
         "batch.maxRows: Input should be greater than or equal to 1",
         "surprise: unknown setting",
+    ]
+
+
+def test_an_incident_is_not_cut_sooner_than_it_can_end() -> None:
+    assert problems(correlation={"window": "2h", "maxDuration": "1h"}) == [
+        "correlation: maxDuration: shorter than window, so that no incident could end before it is cut"
     ]
 
 

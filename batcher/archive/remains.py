@@ -24,12 +24,16 @@ from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
 from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.correlate import STAGED, is_silent, stages_of
+from batcher.stages.enlist import enlisted
 from batcher.stages.filter import kind_of_verdict
 from batcher.stages.fold import fold, places
 from batcher.stages.listen import last_clocks, lifetime
+from batcher.stages.reach import reach
 from batcher.stages.restore import (
     restore_clocks,
     restore_limits,
+    restore_members,
     restore_objects,
     restore_parts,
     restore_rows,
@@ -132,11 +136,15 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     held = places(folded, nobody, window=rules.window)
     limited = restore_limits(occurrences, most=rules.limit, critical=rules.critical, now=now)
     parts = restore_parts(folded, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    members = _members(folded, routed, slots, parts, last=last, rules=rules)
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
         fold_summaries(parts, slots)
         .filter(pl.col("last_at") >= now - rules.event_ttl)  # a workspace has forgotten those before it
         .join(dead, on="summary", how="anti")
+        .join(enlisted(members.clear(), members, window=rules.correlation_window), on="summary", how="left")
+        .rename({"enlisted": "incident"})
+        .with_columns(pl.col("incident").fill_null(""))
         .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))
     )
     found = {
@@ -147,6 +155,8 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         "served": _served(occurrences).sort(STATE_KEYS["served"]),
         "places": pl.concat([held.filter(pl.col("until") > now), limited]).sort(STATE_KEYS["places"]),
         "objects": restore_objects(occurrences, rules.trust.objects).sort(STATE_KEYS["objects"]),
+        "members": members.select(*schema.MEMBERS).sort(STATE_KEYS["members"]),
+        "presence": reach(schema.empty(schema.PRESENCE).lazy(), occurrences).sort(STATE_KEYS["presence"]),
     }
     return {
         name: completed(found[name].collect(), columns) if name in found else schema.empty(columns)
@@ -158,6 +168,18 @@ def _served(occurrences: pl.LazyFrame) -> pl.LazyFrame:
     """The last target of each namespace: what waits for one shall not become another tenant's by the loss."""
     nobody_told = occurrences.with_columns(is_told=pl.col("target_name") != "")
     return served_now(uses(nobody_told), schema.empty(schema.SERVED).lazy())
+
+
+def _members(
+    folded: pl.LazyFrame, routed: pl.LazyFrame, slots: pl.LazyFrame, parts: pl.LazyFrame, *, last: _Last, rules: Rules
+) -> pl.LazyFrame:
+    """What was an incident, or might have become one, when the archive was heard of last."""
+    if not rules.correlates:
+        return schema.empty(STAGED).lazy()
+    window, longest = rules.correlation_window, rules.correlation_longest
+    found = restore_members(folded, routed, slots, parts, window=window, longest=longest, critical=rules.critical)
+    staged = stages_of(found.collect().lazy(), over=is_silent(last.at, window))
+    return staged.filter(~pl.col("is_over")).collect().lazy()
 
 
 def _slots(root: Path, since: datetime) -> pl.DataFrame:
@@ -194,6 +216,7 @@ def _torn(root: Path, last: _Last) -> pl.DataFrame:
     counts = {
         "occurrences": {"received": pl.len(), "revisions": pl.len(), "occurrences": pl.sum("grew"), **verdicts},
         "summaries": {"slots": pl.len()},
+        "incidents": {"incidents": pl.len()},
         "dead_letters": {"dead_lettered": pl.len(), "opened": pl.len()},
         "gaps": {"gaps": pl.len()},
     }

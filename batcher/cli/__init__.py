@@ -10,6 +10,7 @@ from batcher.cli.debug import app as debug_app
 from batcher.cli.demo import demo
 from batcher.cli.events import events
 from batcher.cli.failed import app as failed_app
+from batcher.cli.incidents import app as incidents_app
 from batcher.cli.mapping import app as mapping_app
 from batcher.cli.resync import resync
 from batcher.cli.rules import app as rules_app
@@ -31,6 +32,7 @@ app.command("status")(status)
 app.command("events")(events)
 app.command("verify")(verify)
 app.command("resync")(resync)
+app.add_typer(incidents_app, name="incidents")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(config_app, name="config")
 app.add_typer(failed_app, name="failed")

@@ -1,10 +1,14 @@
 """``batcher status``: the service, its clusters, its batches."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import typer
 
 from batcher.cli.options import Config, DataDir, Output, data_directory
+
+if TYPE_CHECKING:
+    from batcher.status import Status
 
 
 def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
@@ -12,8 +16,8 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     import msgspec
 
     from batcher import clock
-    from batcher.status import is_running, mapping_trouble, read_status
-    from batcher.text import ago, safe, table
+    from batcher.status import is_running, read_status
+    from batcher.text import ago, table
 
     now = clock.now()
     found = read_status(data_directory(config, data_dir).root)
@@ -22,16 +26,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
         raise typer.Exit(0 if running else 1)
     state = f"running, process {found.pid}" if running else f"NOT running; last seen {ago(found.at, now)} ago"
-    print(f"service    {state}")
-    print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
-    print(f"verdicts   {', '.join(_verdicts(found.totals))}")
-    print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
-    troubles = {
-        name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
-    }
-    for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
-        if trouble:
-            print(f"{name:<10} {safe(trouble)}")
+    _print_head(found, state)
     print()
     rows = [
         (
@@ -50,6 +45,24 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     print("\n".join(table(headers, rows, numbers=(2, 5, 6))))
     if not running:
         raise typer.Exit(1)
+
+
+def _print_head(found: "Status", state: str) -> None:
+    """A line each for what goes on, and for what is wrong."""
+    from batcher.status import mapping_trouble
+    from batcher.text import safe
+
+    print(f"service    {state}")
+    print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
+    print(f"verdicts   {', '.join(_verdicts(found.totals))}")
+    print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
+    print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
+    troubles = {
+        name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
+    }
+    for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
+        if trouble:
+            print(f"{name:<10} {safe(trouble)}")
 
 
 def _verdicts(totals: Mapping[str, int]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from batcher import schema
 from batcher.decode import Decoded, Retried
+from batcher.pipeline.incidents import Given, still_open, tell
 from batcher.pipeline.result import Result, result
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, advance, empty_state
@@ -32,7 +33,7 @@ from batcher.stages.adopt import (
 )
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.attribute import attribute, known_as, object_uid
-from batcher.stages.carry import carry_slots, carry_summaries
+from batcher.stages.carry import carry_slots
 from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
@@ -99,7 +100,9 @@ def run(
     mapped = _mapped(state, said, uses(targets), now, rules, ends=defined.ends)
     located = _collect(_routed(targets, mapped.judged, placed, rules))
     adopted = adopt_rows(told_mapped(located, rules.routes), *mapped.judged, rules.namespaces, hold=rules.hold)
-    folded = _collect(_folded(told(adopted, located, rules), placed, rules))
+    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
+    happened = _collect(told(adopted, located, rules).filter(pl.col("grew") > 0))
+    folded = _collect(_folded(happened, placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
     slots = carry_slots(
         parts,
@@ -110,7 +113,8 @@ def run(
         all_over=defined.ends,
     )
     renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
-    summaries = carry_summaries(parts, renewed.summaries, renewed.touched, batch=batch, now=now, bounds=rules.bounds)
+    given = Given(happened, parts, mapped.claims, renewed.summaries, renewed.touched)
+    telling = tell(state, given, batch=batch, now=now, rules=rules, collect=_collected)
     frames = {
         "rows": rows.group_by("is_new").len(),
         "retried": _counted_again(rows),
@@ -128,8 +132,9 @@ def run(
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
         **_places(placed, [places(folded, placed, window=rules.window), limits(located, placed)], now),
         "folded": folded.filter(kind=SummaryKind.FOLDED.value).select(pl.len()),
+        **telling.frames,
         "slots": slots.sort(SLOT),
-        "summaries": summaries.sort(SESSION),
+        "summaries": telling.summaries.sort(SESSION),
         "revived": renewed.revived.select("summary").sort("summary"),
         "definitions": defined.changed.lazy(),
     }
@@ -163,7 +168,7 @@ def _renewed(mapped: "_Mapped", outcomes: pl.LazyFrame, again: Again, batch: int
     named = settled.filter(pl.col("workspace").is_in(list(again.workspaces)))
     cut = mapped.summaries.filter("is_cut")
     touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived, cut)])
-    return _Renewed(pl.concat([write_again(settled, again.workspaces), revived]), touched, revived)
+    return _Renewed(_collect(pl.concat([write_again(settled, again.workspaces), revived])), touched, revived)
 
 
 class _Said(NamedTuple):
@@ -297,9 +302,7 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
 
 
 def _folded(rows: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
-    happened = rows.filter(pl.col("grew") > 0)
-    return fold(happened, placed, most=rules.most, window=rules.window, critical=rules.critical)
+    return fold(rows, placed, most=rules.most, window=rules.window, critical=rules.critical)
 
 
 def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:
@@ -318,7 +321,11 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
 
     In memory, because the streaming engine gives groups in an order that differs from run to run.
     """
-    return frame.collect(engine="in-memory").lazy()
+    return _collected(frame).lazy()
+
+
+def _collected(frame: pl.LazyFrame) -> pl.DataFrame:
+    return frame.collect(engine="in-memory")
 
 
 def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -343,5 +350,5 @@ def _archived(located: pl.LazyFrame, batch: int) -> pl.LazyFrame:
 
 __all__ = [
     "NOTHING_AGAIN", "STATE_COLUMNS", "STATE_KEYS", "Again", "Change", "Result", "Rules", "State", "advance",
-    "empty_state", "run", "told",
+    "empty_state", "run", "still_open", "told",
 ]  # fmt: skip

@@ -52,6 +52,9 @@ def result(
         .with_columns(message, **stamp, closed_at=pl.lit(now).cast(schema.TIME))
         .select(*schema.SUMMARIES),
         "dead_letters": dead,
+        "incidents": frames["incidents"]
+        .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
+        .select(*schema.INCIDENTS),
         "gaps": frames["gaps"].with_columns(**stamp).select(*schema.GAPS),
         "quarantine": decoded.quarantined.with_columns(**stamp).select(*schema.QUARANTINE),
         "revivals": frames["revived"].with_columns(**stamp, at=pl.lit(now).cast(schema.TIME)).select(*schema.REVIVALS),
@@ -78,6 +81,8 @@ def result(
         "nodes": told_again_stays("nodes", frames["nodes"], frames["nodes_gone"]),
         "definitions": Change(frames["definitions"], frames["definitions"].clear().select(STATE_KEYS["definitions"])),
         "places": Change(frames["places"], frames["places_gone"]),
+        "members": Change(frames["members"], frames["members_gone"]),
+        "presence": Change(frames["presence"], frames["presence_gone"]),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }
@@ -121,6 +126,7 @@ def _sums(
         "folded": int(frames["folded"].item()),
         "writes": int(outcomes["written"].sum()),
         "slots": len(tables["summaries"]),
+        "incidents": len(tables["incidents"]),
         "gaps": len(tables["gaps"]),
     }
 

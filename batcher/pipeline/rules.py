@@ -68,6 +68,15 @@ class Rules:
         """How long it is known what a name was used for: what waits is so old, and what was before may be listed."""
         return self.hold + 2 * self.event_ttl
 
+    correlation_window: timedelta = timedelta(0)
+    """After so much silence an incident has ended; zero: none is looked for."""
+    correlation_longest: timedelta = timedelta(hours=1)
+
+    @property
+    def correlates(self) -> bool:
+        """Whether incidents are looked for."""
+        return self.correlation_window > timedelta(0)
+
     @property
     def bounds(self) -> Bounds:
         """How long summaries go on and wait."""

@@ -25,6 +25,8 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "nodes": ("cluster_uid", "name"),
     "definitions": ("name",),
     "places": ("level", "key"),
+    "members": ("incident", "summary"),
+    "presence": ("workspace", "cluster_uid"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -41,6 +43,8 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "nodes": schema.NODES,
     "definitions": schema.DEFINITIONS,
     "places": schema.PLACES,
+    "members": schema.MEMBERS,
+    "presence": schema.PRESENCE,
 }
 
 State = dict[str, pl.DataFrame]

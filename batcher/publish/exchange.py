@@ -17,6 +17,7 @@ from batcher.errors import Unavailable
 from batcher.publish.addresses import collection, item
 from batcher.publish.answers import Answer, Meaning, classify
 from batcher.publish.writes import Write
+from batcher.stages.announce import LABEL
 
 JSON = "application/json"
 REQUEST_SECONDS = 30.0
@@ -69,6 +70,7 @@ class Requests(Protocol):
 class _Seen(msgspec.Struct, rename="camel"):
     resource_version: str
     annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class _About(msgspec.Struct):
@@ -135,7 +137,13 @@ def _is_told(current: _Event, ours: _Event) -> bool:
     if current.involved_object != ours.involved_object:
         return False
     theirs, wanted = _totals(current), _totals(ours)
-    return theirs > wanted or (theirs == wanted and current.message == ours.message)
+    same = (current.message, _incident(current)) == (ours.message, _incident(ours))
+    return theirs > wanted or (theirs == wanted and same)
+
+
+def _incident(event: _Event) -> str:
+    """The incident that it is said to be a member of: it comes to a summary that is there already."""
+    return (event.metadata.labels or {}).get(LABEL, "")
 
 
 def _totals(event: _Event) -> tuple[int, str]:

@@ -12,12 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import structs, to_builtins
 
 from batcher import disk
 from batcher.batch import DataDirectory
 from batcher.clock import Now
 from batcher.errors import DataDirError
+from batcher.incidents import Incident, found
 from batcher.sandbox.cluster import Cluster
 from batcher.sandbox.replay import Dump
 from batcher.sandbox.scenario import CLUSTERS, NAMESPACES, WORKSPACES, Emitter, play
@@ -51,6 +52,7 @@ class Report:
     """As they were before the end."""
     workspaces: dict[str, list[dict[str, Any]]]
     """Path -> its Events, newest first."""
+    incidents: list[Incident]
     checks: list[Check]
     archive: Path
     kubeconfig: Path
@@ -76,6 +78,7 @@ class Report:
             "true_occurrences": self.true_occurrences,
             "exact": self.exact,
             "verified": self.verified,
+            "incidents": [to_builtins(incident) for incident in self.incidents],
             "archive": str(self.archive),
         }
 
@@ -168,6 +171,7 @@ class Demo:
             true_occurrences=replay.occurrences if replay else self.emitter.occurrences,
             clusters=self._clusters,
             workspaces={path: _newest_first(w.events()) for path, w in sandbox.kcp.workspaces.items()},
+            incidents=found(directory),
             checks=verify(directory, directory.archive),
             archive=directory.archive,
             kubeconfig=kubeconfig,

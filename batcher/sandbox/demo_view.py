@@ -17,12 +17,13 @@ from rich.text import Text
 
 from batcher import clock
 from batcher.errors import UsageError
+from batcher.incidents import Incident
 from batcher.sandbox.demo import Demo, Options, Report
 from batcher.sandbox.replay import read_dump
 from batcher.sandbox.scenario import CLUSTERS, WORKSPACES
 from batcher.settings import duration_flag
 from batcher.status import ClusterStatus
-from batcher.text import ago, cut, table
+from batcher.text import ago, cut, safe, table
 
 WIDTH = 80
 _EVENTS_SHOWN = 6
@@ -126,12 +127,38 @@ def report_lines(report: Report, options: Options) -> Iterator[str]:
     yield counted.ljust(70) + ("exact" if report.exact else "WRONG")
     yield "Every line accounted for (verify).".ljust(70) + ("ok" if report.verified else "FAILED")
     yield from (f"  FAILED {check.name}: {check.detail}" for check in report.checks if not check.ok)
+    yield from _incidents(report.incidents)
     for path, events in report.workspaces.items():
         yield from _workspace(path, events)
     yield ""
     yield f"Archive: {_short(report.archive)}   Kubeconfig: {_short(report.kubeconfig)}"
     yield f"Next:  batcher events -A --since 5m --data-dir {_short(options.data_dir)}"
     yield "       batcher run --config deploy/examples/one-cluster.yaml"
+
+
+def _incidents(incidents: list[Incident]) -> Iterator[str]:
+    if not incidents:
+        return
+    yield ""
+    yield "$ batcher incidents list"
+    cells = [
+        (
+            each.id,
+            each.workspace,
+            each.reason,
+            each.value,
+            f"{len(each.clusters)}/{len(each.clusters) + len(each.absent)}",
+            f"{each.occurrences:,}",
+        )
+        for each in incidents
+    ]
+    headers = ("INCIDENT", "WORKSPACE", "REASON", "WHAT", "CLUSTERS", "COUNT")
+    header, *lines = table(headers, cells, width=WIDTH - 1, numbers=(5,))
+    yield header
+    for each, line in zip(incidents, lines, strict=True):
+        yield line
+        if each.cause:
+            yield cut(f"   likely cause: {safe(each.cause)}", WIDTH - 1)
 
 
 def _workspace(path: str, events: list[dict[str, Any]]) -> Iterator[str]:

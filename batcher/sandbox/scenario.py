@@ -73,7 +73,7 @@ def _deployment(name: str, namespace: str) -> tuple[Regarding, ...]:
 
 
 def sources(rng: random.Random) -> list[Source]:
-    """Return the outage and the ordinary noise around it."""
+    """Return the outage and the ordinary noise around it: no other trouble is in two clusters of a workspace."""
     hit = CLUSTERS[:2]
     bad, web = _pods("web", "web", 4, rng), _pods("web", "web", 6, rng)
     api, crashing = _pods("report", "jobs", 4, rng), _pods("worker", "jobs", 3, rng)
@@ -86,8 +86,8 @@ def sources(rng: random.Random) -> list[Source]:
                new_style=True),
         Source(CLUSTERS, _deployment("report", "jobs"), "Normal", "ScalingReplicaSet", "Scaled up replica set to 4",
                "deployment-controller", weight=0.3),
-        Source(CLUSTERS, api, "Warning", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503",
-               weight=0.5),
+        Source(CLUSTERS[2:], api, "Warning", "Unhealthy",
+               "Readiness probe failed: HTTP probe failed with statuscode: 503", weight=0.5),
         Source(CLUSTERS, _pods("coredns", "kube-system", 2, rng), "Warning", "Unhealthy", "Liveness probe: timeout",
                weight=0.4),
         Source(hit, _deployment("web", "web"), "Normal", "ScalingReplicaSet", "Scaled up replica set to 1 (web:1.9)",

@@ -40,6 +40,7 @@ from batcher.spool import Stream
 from batcher.spool.log import Log
 from batcher.spool.writer import SpoolWriter
 from batcher.stages.carry import is_due_to_change
+from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
 from batcher.status import ClusterStatus, Status, samples, write_status
 from batcher.watch import ClusterStatus as WatchStatus
@@ -243,9 +244,11 @@ class Service:
             return Asked()
 
     def _something_closes(self, now: int) -> bool:
-        summaries = self._batches.state["open_summaries"]
-        due_to_change = summaries.lazy().filter(is_due_to_change(from_micros(now), rules_of(self._settings).bounds))
-        return bool(due_to_change.select(pl.len()).collect().item())
+        at, rules, state = from_micros(now), rules_of(self._settings), self._batches.state
+        closing = state["open_summaries"].lazy().filter(is_due_to_change(at, rules.bounds)).select("summary")
+        over = stages_of(state["members"].lazy(), over=is_silent(at, rules.correlation_window)).filter("is_over")
+        due = pl.concat([closing, over.select("summary")]).head(1)
+        return not due.collect().is_empty()
 
     def _offer(self, *, everything: bool) -> None:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""
@@ -351,6 +354,7 @@ class Service:
             batch=self._batches.last.batch,
             totals=dict(self._batches.last.totals),
             open_summaries=len(self._batches.state["open_summaries"]),
+            open_incidents=len(formed(self._batches.state["members"].lazy()).collect()),
             pending_writes=publishing.pending,
             identities=len(self._batches.state["seen"]),
             spool_bytes=self._spool.size,

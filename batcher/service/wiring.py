@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -52,6 +53,8 @@ def rules_of(settings: Settings) -> Rules:
         filter=_filter(settings.filter, settings.clusters),
         redact_archive=_redactions(settings, "archive"),
         redact_publish=_redactions(settings, "publish"),
+        correlation_window=settings.correlation.window if settings.correlation.enabled else timedelta(0),
+        correlation_longest=settings.correlation.max_duration,
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )

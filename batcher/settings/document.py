@@ -16,7 +16,7 @@ from batcher.settings.mapping import Mapping_
 from batcher.settings.operation import Archive, BatchSettings, Log, Quarantine, Serve, Spool
 from batcher.settings.places import allowed
 from batcher.settings.routing import Place, Route, Severity
-from batcher.settings.shaping import Aggregation, Limit, Transform
+from batcher.settings.shaping import Aggregation, Correlation, Limit, Transform
 from batcher.settings.sources import Cluster, ClusterDirectory, Credentials, Source
 from batcher.settings.values import Model
 
@@ -42,6 +42,7 @@ class Settings(Model):
     """Where rows go. Every route that matches applies; what none matches goes where it is mapped."""
     limit: Limit = Limit()
     aggregation: Aggregation = Aggregation()
+    correlation: Correlation = Correlation()
     transform: Transform = Transform()
     batch: BatchSettings = BatchSettings()
     archive: Archive = Archive()

@@ -54,6 +54,24 @@ class Limit(Model):
     """Rows of a clock minute, warnings and normals each; later ones are archived, and only their number is told."""
 
 
+class Correlation(Model):
+    """Incidents: the same trouble in several clusters of a workspace, told once."""
+
+    enabled: bool = True
+    """Whether incidents are looked for; what is open ends when it is switched off."""
+    window: Duration = timedelta(minutes=10)
+    """So far apart, two clusters may show it; after so much silence an incident has ended."""
+    max_duration: Duration = timedelta(hours=1)
+    """What goes on for longer is another incident, so that what is kept of one is bounded."""
+
+    @model_validator(mode="after")
+    def _one_fits(self) -> Self:
+        if self.max_duration < self.window:
+            message = "maxDuration: shorter than window, so that no incident could end before it is cut"
+            raise ValueError(message)
+        return self
+
+
 class Transform(Model):
     """How summaries look."""
 

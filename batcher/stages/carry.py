@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from batcher.schema import OPEN_SLOTS, OPEN_SUMMARIES, SESSION, SLOT
+from batcher.schema import OF_INCIDENTS, OPEN_SLOTS, OPEN_SUMMARIES, SESSION, SLOT
 from batcher.stages.aggregate import fold_slots, fold_summaries, is_closed, is_slot_over
 from batcher.stages.expire import Bounds, crowded_out, expire, is_overdue
 from batcher.stages.settle import ending
+from batcher.telemetry import SummaryKind
 
-_BOOKKEEPING = ("version", "closed", "written_version", "written_at", "resource_version", "writes", "refusal")
+BOOKKEEPING = ("version", "closed", "written_version", "written_at", "resource_version", "writes", "refusal")
+"""What publishing adds to a summary."""
 
 
 def carry_slots(
@@ -72,7 +74,8 @@ def carry_summaries(
 
 def is_due_to_change(now: datetime, bounds: Bounds) -> pl.Expr:
     """Whether time alone changes an open summary: it closes, or has waited long enough, with a workspace or without."""
-    closes = ~pl.col("closed") & is_closed(now, bounds.window)
+    is_incident = pl.col("kind") == SummaryKind.INCIDENT.value  # which ends with its members
+    closes = ~pl.col("closed") & is_closed(now, bounds.window) & ~is_incident
     given_up = (pl.col("workspace") == "") & ending(now, bounds.hold).is_not_null()
     return closes | pl.col("closed") & given_up | is_overdue(now, bounds)
 
@@ -81,12 +84,53 @@ def _grown(parts: pl.LazyFrame, settled: pl.LazyFrame, batch: int) -> pl.LazyFra
     """Summaries with rows in this batch; ``version`` is the batch, because their totals are new."""
     touched = fold_summaries(parts, settled.join(parts, on=SESSION, how="semi"))
     return (
-        touched.join(settled.select("summary", *_BOOKKEEPING), on="summary", how="left")
-        .with_columns(is_new=pl.col("version").is_null(), version=pl.lit(batch, pl.Int64))
-        .with_columns(
-            pl.col("closed").fill_null(value=False),
-            pl.col("written_version", "writes").fill_null(0),
-            pl.col("refusal").fill_null(""),
-        )
+        _as_open(touched, settled.select("summary", *BOOKKEEPING, *OF_INCIDENTS))
+        .with_columns(pl.col(OF_INCIDENTS).fill_null(""), version=pl.lit(batch, pl.Int64))
         .select(*OPEN_SUMMARIES, "is_new")
     )
+
+
+def _as_open(summaries: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
+    """Add to ``summaries`` what is ``known`` of them, and ``is_new``: nothing was; ``version`` is null then."""
+    return summaries.join(known, on="summary", how="left").with_columns(
+        pl.col("closed").fill_null(value=False),
+        pl.col("written_version", "writes").fill_null(0),
+        pl.col("refusal").fill_null(""),
+        is_new=pl.col("version").is_null(),
+    )
+
+
+def carry_incidents(
+    told: pl.LazyFrame,
+    over: pl.LazyFrame,
+    settled: pl.LazyFrame,
+    touched: pl.LazyFrame,
+    *,
+    batch: int,
+    now: datetime,
+    bounds: Bounds,
+) -> pl.LazyFrame:
+    """Return the summaries of incidents that change, as :func:`carry_summaries` does of all others.
+
+    In: ``told`` of :func:`batcher.stages.announce.announce`, with ``grew``, of incidents that grow or end; ``over``,
+    the ``incident`` of those that end; ``settled``, those of the state, and ``touched`` as there.
+    """
+    changes = pl.col("grew") | pl.col("is_new")
+    grown = (
+        _as_open(told, settled.select("summary", *BOOKKEEPING))
+        .with_columns(version=pl.when(changes).then(pl.lit(batch, pl.Int64)).otherwise("version"))
+        .select(*OPEN_SUMMARIES, "is_new")
+    )
+    others = settled.join(grown, on="summary", how="anti")
+    crowded = crowded_out(settled, bounds)
+    changed = others.filter(is_overdue(now, bounds)).select("summary")
+    due = pl.concat([touched.select("summary"), crowded, changed])
+    same = others.join(due, on="summary", how="semi").with_columns(is_new=pl.lit(value=False))
+    ended = over.select("incident", is_over=pl.lit(value=True)).unique()
+    closed = (
+        pl.concat([grown, same.select(*OPEN_SUMMARIES, "is_new")])
+        .join(ended, on="incident", how="left")
+        .with_columns(closed=pl.col("closed") | pl.col("is_over").fill_null(value=False))
+        .drop("is_over")
+    )
+    return expire(closed, crowded, now=now, bounds=bounds).with_columns(end=ending(now, bounds.hold))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from batcher.schema import DEFINITIONS
+from batcher.telemetry import SummaryKind
 
 
 class Redefined(NamedTuple):
@@ -32,6 +33,9 @@ def redefined(known: pl.DataFrame, said: Mapping[str, str]) -> Redefined:
 
 
 def end_all(summaries: pl.LazyFrame, *, redefined: bool) -> pl.LazyFrame:
-    """Return :data:`batcher.schema.OPEN_SUMMARIES` with ``is_cut``: whether one that goes on ends now."""
-    cut = ~pl.col("closed") & redefined
+    """Return :data:`batcher.schema.OPEN_SUMMARIES` with ``is_cut``: whether one that goes on ends now.
+
+    What is told of an incident does not depend on it.
+    """
+    cut = ~pl.col("closed") & redefined & (pl.col("kind") != SummaryKind.INCIDENT.value)
     return summaries.with_columns(is_cut=cut).with_columns(closed=pl.col("closed") | cut)

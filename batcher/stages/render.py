@@ -13,9 +13,11 @@ import msgspec
 import polars as pl
 
 from batcher.redact import Redaction, redacted
+from batcher.stages.announce import LABEL, short
 from batcher.stages.conceal import conceal, origin_namespace
 from batcher.stages.fold import OURS
 from batcher.stages.word import words
+from batcher.telemetry import SummaryKind
 
 INT32 = 2**31 - 1
 _MESSAGE_BYTES = 1024
@@ -30,6 +32,9 @@ _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 _SEVERAL = pl.col("cluster") == ""
 """Whether a summary tells of all clusters together."""
 _MICROSECONDS = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_IS_INCIDENT = pl.col("kind") == SummaryKind.INCIDENT.value
+"""Such a summary is of many clusters: where another names its own, it names none (:mod:`batcher.stages.announce`)."""
+_OF_MANY = _SEVERAL | _IS_INCIDENT
 
 
 class Look(NamedTuple):
@@ -86,12 +91,15 @@ def _cut(summaries: pl.LazyFrame, look: Look) -> pl.LazyFrame:
 
 
 def _name() -> pl.Expr:
-    """``<cluster>-<object>.<hash>``, a DNS-1123 subdomain: cluster <= 63, object <= 150, hash 16 characters."""
+    """``<cluster>-<object>.<hash>``, a DNS-1123 subdomain: cluster <= 63, object <= 150, hash 16 characters.
+
+    Of an incident ``incident-<object>.<ID>``.
+    """
     safe = pl.col("regarding_name").str.to_lowercase().str.replace_all("[^a-z0-9]+", "-").str.slice(0, 150)
     middle = pl.concat_str(pl.lit("-"), safe.str.strip_chars("-"))
-    cluster = pl.when(_SEVERAL).then(pl.lit(OURS)).otherwise("cluster")
-    return pl.concat_str(cluster, pl.when(middle == "-").then(pl.lit("")).otherwise(middle), pl.lit("."),
-                         pl.col("summary").str.slice(0, 16))  # fmt: skip
+    begin = pl.when(_IS_INCIDENT).then(pl.lit("incident")).when(_SEVERAL).then(pl.lit(OURS)).otherwise("cluster")
+    end = pl.when(_IS_INCIDENT).then(short(pl.col("incident"))).otherwise(pl.col("summary").str.slice(0, 16))
+    return pl.concat_str(begin, pl.when(middle == "-").then(pl.lit("")).otherwise(middle), pl.lit("."), end)
 
 
 def _event(now: datetime, look: Look) -> pl.Expr:
@@ -120,18 +128,21 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
     name = pl.when(pl.col("kind") == "").then("regarding_name").otherwise(origin_namespace())
     regarding = pl.concat_str("regarding_api_version", "regarding_kind", origin_namespace(), name, separator="/")
     labels = {name: pl.lit(value) for name, value in look.labels.items()} | {
-        "kcp.io/sync-target": pl.when(~_SEVERAL).then("cluster"),
+        "kcp.io/sync-target": pl.when(~_OF_MANY).then("cluster"),
         "kcp.io/workspace": pl.when(is_logical).then(about),
         "batcher.kcp.io/kind": pl.when(pl.col("kind") == "").then(pl.lit("summary")).otherwise("kind"),
+        LABEL: pl.when(pl.col("incident") != "").then(short(pl.col("incident"))),
     }
     annotations = {name: pl.lit(value) for name, value in look.annotations.items()} | {
-        "kcp.io/source-cluster": pl.when(~_SEVERAL).then("cluster"),
+        "kcp.io/source-cluster": pl.when(~_OF_MANY).then("cluster"),
         "kcp.io/workspace-path": pl.when(~is_logical & (about != "")).then(about),
         "kcp.io/synced-at": pl.lit(now).dt.strftime(_SECONDS),
         "batcher.kcp.io/occurrences": pl.col("occurrences").cast(pl.String),
         "batcher.kcp.io/objects": pl.when(pl.col("objects") > 0).then(pl.col("objects").cast(pl.String)),
         "batcher.kcp.io/first-seen": pl.col("first_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/last-seen": pl.col("last_seen").dt.strftime(_MICROSECONDS),
+        "batcher.kcp.io/clusters": pl.when(_IS_INCIDENT).then("clusters"),
+        "batcher.kcp.io/cause": pl.when(_IS_INCIDENT & (pl.col("cause") != "")).then("cause"),
         "batcher.kcp.io/regarding": pl.when(pl.col("origin") != "").then(regarding),
         "batcher.kcp.io/truncated": pl.when(pl.col("truncated") != "").then("truncated"),
     }
@@ -144,19 +155,25 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
 
 
 def _component() -> pl.Expr:
-    return pl.when(_SEVERAL).then("component").otherwise(pl.concat_str("cluster", pl.lit("/"), "component"))
+    return pl.when(_OF_MANY).then("component").otherwise(pl.concat_str("cluster", pl.lit("/"), "component"))
 
 
 def _regarding() -> pl.Expr:
     """The object in the workspace; its uid is left out, for a downstream one hides the Event from describe.
 
-    Of what is told elsewhere, the namespace is the Event's all the same: kcp takes no other.
+    Of what is told elsewhere, the namespace is the Event's all the same: kcp takes no other. An incident names it as
+    ``related``, because it may be another tomorrow, and what a summary is about is part of its name.
     """
+    fields = {"apiVersion": "api_version", "kind": "kind", "name": "name"}
+    about = {
+        field: pl.when(_IS_INCIDENT).then(f"related_{name}").otherwise(f"regarding_{name}")
+        for field, name in fields.items()
+    }
     return pl.struct(
-        pl.col("regarding_api_version").alias("apiVersion"),
-        pl.col("regarding_kind").alias("kind"),
+        about["apiVersion"].alias("apiVersion"),
+        about["kind"].alias("kind"),
         pl.col("target_namespace").alias("namespace"),
-        pl.col("regarding_name").alias("name"),
+        about["name"].alias("name"),
     )
 
 
@@ -168,7 +185,7 @@ def _related() -> pl.Expr:
         pl.col("related_name").alias("name"),
         pl.col("related_field_path").alias("fieldPath"),
     )
-    return pl.when(pl.col("related_name") != "").then(reference)
+    return pl.when((pl.col("related_name") != "") & ~_IS_INCIDENT).then(reference)
 
 
 def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
@@ -179,8 +196,8 @@ def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
     origin = pl.col("origin").str.strip_chars("/")
     whose = pl.when(origin == "").then(pl.lit("")).otherwise(pl.concat_str(origin, pl.lit(" ")))
     cluster = pl.when(_SEVERAL).then(pl.lit("several clusters")).otherwise("cluster")
-    where = pl.concat_str(pl.lit("["), whose, cluster, pl.lit("] ")) if prefix else pl.lit("")
-    start = pl.concat_str(where, words())
+    named = pl.concat_str(pl.lit("["), whose, cluster, pl.lit("] ")) if prefix else pl.lit("")
+    start = pl.when(_IS_INCIDENT).then(pl.lit("")).otherwise(pl.concat_str(named, words()))
     end = (
         pl.when(pl.col("messages_vary") & (pl.col("kind") == "")).then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import polars as pl
 
-from batcher.schema import OPEN_SUMMARIES
+from batcher.schema import LATER_KEY, OF_INCIDENTS, OPEN_SUMMARIES
 
 
 def write_again(summaries: pl.LazyFrame, workspaces: Sequence[str]) -> pl.LazyFrame:
@@ -32,6 +32,7 @@ def revive(letters: pl.LazyFrame, summaries: pl.LazyFrame, *, batch: int, now: d
         letters.join(summaries, on="summary", how="anti")
         .unique("summary", keep="last", maintain_order=True)
         .with_columns(
+            pl.col(*LATER_KEY, *OF_INCIDENTS).fill_null(""),  # in letters of an older version
             version=pl.lit(batch, pl.Int64),
             closed=pl.lit(value=True),
             written_version=pl.lit(0, pl.Int64),

@@ -11,9 +11,23 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from batcher.decode import cluster_key, identity
-from batcher.schema import CLAIMED, CLOCKS, OBJECTS, OCCURRENCE, PLACES, SEEN, SUMMARY_KEY, TARGET, completed, empty
+from batcher.schema import (
+    CLAIMED,
+    CLOCKS,
+    MEASURES,
+    MEMBERS,
+    OBJECTS,
+    OCCURRENCE,
+    PLACES,
+    SEEN,
+    SUMMARY_KEY,
+    TARGET,
+    completed,
+    empty,
+)
 from batcher.stages.aggregate import measured, sessions
 from batcher.stages.attribute import ObjectKind, attribute
+from batcher.stages.correlate import correlate, keyed
 from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.limit import limit, limits
 from batcher.stages.listen import listen, run_clocks
@@ -109,17 +123,51 @@ def restore_parts(rows: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta,
     In: rows of :func:`batcher.stages.fold.fold`, and archived :data:`batcher.schema.SUMMARIES`. The slots of a key
     are archived in their order, so what it received up to the newest of them is in one.
     """
-    archived = slots.group_by(SUMMARY_KEY).agg(
+    archived = _archived(slots)
+    known = archived.select(*SUMMARY_KEY, "through")
+    told = measured(rows).join(known, on=SUMMARY_KEY, how="left", maintain_order="left")
+    later = told.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
+    return sessions(later, archived, window=window, longest=longest)
+
+
+def restore_members(
+    rows: pl.LazyFrame,
+    told: pl.LazyFrame,
+    slots: pl.LazyFrame,
+    parts: pl.LazyFrame,
+    *,
+    window: timedelta,
+    longest: timedelta,
+    critical: Sequence[str],
+) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.MEMBERS` of the incidents that ``rows`` make, over or not.
+
+    In: as :func:`restore_parts`, and ``parts`` of it; ``told`` are the rows before they were folded, ``window`` and
+    ``longest`` are those of incidents. What began before the first of ``rows`` begins with it, as another incident.
+    """
+    began = slots.select(*SUMMARY_KEY, session="began_at", was="began_at").unique().sort("was")
+    earlier = (
+        measured(rows)
+        .join(parts, on=("position", "origin"), how="anti")
+        .sort("received")
+        .join_asof(began, left_on="received", right_on="was", by=SUMMARY_KEY, check_sortedness=False)
+        .filter(pl.col("session").is_not_null())
+        .with_columns(began_at="session")
+    )
+    columns = (*SUMMARY_KEY, "began_at", *MEASURES)
+    happened = pl.concat([earlier.select(columns), parts.select(columns)]).sort("position")
+    return correlate(happened, keyed(told, critical=critical), empty(MEMBERS).lazy(), window=window, longest=longest)
+
+
+def _archived(slots: pl.LazyFrame) -> pl.LazyFrame:
+    """The newest session of each key that was archived, as an open summary."""
+    return slots.group_by(SUMMARY_KEY).agg(
         pl.max("began_at"),
         pl.max("last_at"),
         through=pl.max("position"),
         closed=pl.lit(value=False),
         adopted_by=pl.lit(0, pl.Int64),
     )
-    known = archived.select(*SUMMARY_KEY, "through")
-    told = measured(rows).join(known, on=SUMMARY_KEY, how="left", maintain_order="left")
-    later = told.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
-    return sessions(later, archived, window=window, longest=longest)
 
 
 def _since_at() -> pl.Expr:

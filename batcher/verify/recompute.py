@@ -30,6 +30,7 @@ from batcher.verify.rows import difference
 ROW_KEYS = {
     "occurrences": ("position",),
     "summaries": ("summary", "slot"),
+    "incidents": ("incident",),
     "dead_letters": ("summary",),
     "gaps": ("cluster_uid", "scope", "from_at"),
     "batches": ("batch",),

@@ -56,6 +56,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
             "dead_lettered",
             "dead letters",
         ),
+        _rows(batches, _count(table("incidents")), "incidents", "rows of incidents"),
         _rows(batches, _count(table("gaps")), "gaps", "rows of gaps"),
         _compare("totals of the last commit = sums of all batches", last.totals, totals),
         _ends(totals, len(state["open_summaries"])),

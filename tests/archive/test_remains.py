@@ -334,7 +334,7 @@ class Torn(Deliverer):
         return super()._deliver(name, files)
 
 
-@pytest.mark.parametrize("tables", range(6))
+@pytest.mark.parametrize("tables", range(7))
 def test_rows_that_were_delivered_without_their_batch_get_one(tmp_path: Path, tables: int) -> None:
     archive = tmp_path / "archive"
     with history(tmp_path / "lost") as h:
@@ -347,7 +347,7 @@ def test_rows_that_were_delivered_without_their_batch_get_one(tmp_path: Path, ta
         try:
             torn.deliver(h.batches.undelivered)
         except KeyboardInterrupt:
-            assert tables < 5
+            assert tables < 6
     new = DataDirectory(tmp_path / "new")
     take_over(new, archive, minute=20)
     with history(new) as h:
@@ -358,6 +358,58 @@ def test_rows_that_were_delivered_without_their_batch_get_one(tmp_path: Path, ta
         assert h.batches.last.totals["occurrences"] == 6
         assert h.batches.last.sums["occurrences"] == (4 if tables == 0 else 0)
         assert h.batches.last.batch == (3 if tables == 0 else 5)
+
+
+CORRELATING = replace(RULES, longest=timedelta(minutes=10), correlation_window=timedelta(minutes=10))
+MEMBER_TOTALS = ("incident", "summary", "cluster", "said", "last_at", "first_seen", "revisions", "occurrences")
+
+
+def of_clusters(*events: bytes) -> list[Section]:
+    """The same Events of two clusters."""
+    streams = {"us-west1": STREAM, "eu": Stream("uid-eu", "events")}
+    return [msgspec.structs.replace(watched(*events, stream=s), cluster=c) for c, s in streams.items()]
+
+
+@pytest.mark.parametrize("last", [2, 8, 12])
+def test_an_incident_goes_on_under_its_name_when_a_new_directory_takes_over(tmp_path: Path, last: int) -> None:
+    def play(h: History, minutes: range) -> None:
+        for minute in minutes:
+            h.batch(*of_clusters(event("a", minute + 1, count=minute + 1)), minute=minute, outcomes=h.written())
+
+    def ended(h: History) -> list[tuple[object, ...]]:
+        h.batch(minute=60, outcomes=h.written())
+        staged = staged_paths(h.directory)["incidents"]
+        return scan(tmp_path / "archive", "incidents", staged).select("incident", "occurrences").collect().rows()
+
+    with history(tmp_path / "whole", rules=CORRELATING) as h:
+        play(h, range(20))
+        expected = h.batches.state["members"].select(MEMBER_TOTALS).sort("incident", "summary")
+        labels = set(h.batches.state["open_summaries"]["incident"])
+        incidents = ended(h)
+    with history(tmp_path / "lost", rules=CORRELATING) as h:
+        play(h, range(last))
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=last, rules=CORRELATING)
+    with history(new, rules=CORRELATING) as h:
+        play(h, range(last, 20))
+        assert h.batches.state["members"].select(MEMBER_TOTALS).sort("incident", "summary").equals(expected)
+        assert set(h.batches.state["open_summaries"]["incident"]) == labels
+        assert (ended(h), len(incidents)) == (incidents, 1)
+        assert failed(h, tmp_path / "archive") == []
+
+
+def test_an_incident_that_was_over_is_not_told_again_by_a_new_directory(tmp_path: Path) -> None:
+    with history(tmp_path / "lost", rules=CORRELATING) as h:
+        h.batch(*of_clusters(event("a", 1)), minute=0)
+        assert h.batch(minute=11).sums["incidents"] == 1
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=12, rules=CORRELATING)
+    with history(new, rules=CORRELATING) as h:
+        assert h.batches.state["members"].is_empty()
+        h.batch(minute=13)
+        assert h.batches.last.totals["incidents"] == 1
 
 
 def test_what_a_workspace_refused_for_good_is_not_offered_again(tmp_path: Path) -> None:

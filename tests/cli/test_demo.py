@@ -21,6 +21,20 @@ async def test_the_demo_counts_what_truly_happened(tmp_path: Path) -> None:
     assert report["received"] == report["revisions"] + report["repeats"] + report["ignored"]
 
 
+async def test_the_outage_is_one_incident_in_the_clusters_that_have_the_bad_image_and_nothing_else_is(
+    tmp_path: Path,
+) -> None:
+    async with batcher("demo", "--duration", "6s", "--data-dir", str(tmp_path / "d"), "--output", "json") as demo:
+        (incident,) = json.loads((await demo.communicate())[0])["incidents"]
+    assert (incident["workspace"], incident["value"]) == ("root:shop", "registry.example/web:1.9")
+    assert {cluster["cluster"] for cluster in incident["clusters"]} == {"us-west1", "eu-central1"}
+    assert incident["absent"] == ["ap-south1"]
+    async with batcher("incidents", "describe", incident["id"], "--data-dir", str(tmp_path / "d")) as described:
+        out, err = await described.communicate()
+    assert (described.returncode, err) == (0, b"")
+    assert "not in       ap-south1" in out.decode().splitlines()
+
+
 async def test_a_relist_in_the_middle_repeats_events_and_adds_nothing(tmp_path: Path) -> None:
     async with batcher("demo", "--duration", "5s", "--data-dir", str(tmp_path / "d"), "--output", "json") as demo:
         report = json.loads((await demo.communicate())[0])

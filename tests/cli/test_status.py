@@ -30,6 +30,7 @@ def status(at: datetime) -> Status:
         at=at, pid=4711, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5,
         pending_writes=6, identities=7, spool_bytes=8, spool_trouble="", archive_trouble="away", publish_trouble="",
         config_trouble="batcher.yaml: clusters: required", clusters=clusters,
+        open_incidents=2,
     )  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data
         "batches    3; 4 occurrences, 4 gaps",
         "verdicts   4 kept, 4 unmapped, 4 archive-only, 4 filtered",
         "summaries  5 open, 6 writes pending",
+        "incidents  2 open, 4 ended",
         "config     batcher.yaml: clusters: required",
         "archive    away",
     ]

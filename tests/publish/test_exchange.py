@@ -65,6 +65,17 @@ async def test_lower_totals_never_replace_higher_ones() -> None:
     assert kcp.totals == {HERE: [9]}
 
 
+async def test_a_summary_that_is_there_is_written_again_when_it_became_a_member_of_an_incident() -> None:
+    kcp = Kcp()
+    await bring(kcp, write(total=3), None)
+    told = write(total=3)
+    labelled = {"labels": {"batcher.kcp.io/incident": "4f1c9ab27d03"}, **told.event["metadata"]}
+    told = msgspec.structs.replace(told, event=told.event | {"metadata": labelled})
+    assert (await bring(kcp, told, "55"))[:2] == (WRITTEN, "102")
+    assert (await bring(kcp, told, "55"))[:2] == (WRITTEN, "102")
+    assert [method for method, _ in kcp.sent()] == ["POST", "PUT", "GET", "PUT", "PUT", "GET"]
+
+
 @pytest.mark.parametrize(
     ("last", "message", "puts"),
     [

@@ -16,6 +16,7 @@ import yaml
 from batcher import clock
 from batcher.batch import DataDirectory
 from batcher.batch.process import latest
+from batcher.decode import OWN_LABEL
 from batcher.sandbox import Sandbox
 from batcher.sandbox.scenario import CLUSTERS, WORKSPACES, Emitter, Happening, play
 from batcher.settings import parse_duration
@@ -80,8 +81,9 @@ def totals(directory: DataDirectory) -> Mapping[str, int]:
 
 
 def told(events: Iterable[Mapping[str, Any]]) -> int:
-    """How many occurrences the summaries among a workspace's ``events`` say there were."""
-    return sum(int(event["metadata"]["annotations"]["batcher.kcp.io/occurrences"]) for event in events)
+    """How many occurrences the summaries among a workspace's ``events`` say there were; incidents tell them again."""
+    summaries = [event["metadata"] for event in events if event["metadata"]["labels"][OWN_LABEL] == "summary"]
+    return sum(int(metadata["annotations"]["batcher.kcp.io/occurrences"]) for metadata in summaries)
 
 
 @asynccontextmanager

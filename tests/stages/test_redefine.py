@@ -29,8 +29,9 @@ def test_the_same_again_changes_nothing() -> None:
     assert dict(found.changed.schema) == DEFINITIONS
 
 
-def test_only_what_goes_on_is_cut_and_only_when_it_is_redefined() -> None:
-    summaries = pl.LazyFrame({"closed": [False, True]})
-    for is_redefined, cut, closed in ((True, [True, False], [True, True]), (False, [False, False], [False, True])):
+def test_only_what_goes_on_and_is_no_incident_is_cut_and_only_when_it_is_redefined() -> None:
+    summaries = pl.LazyFrame({"closed": [False, True, False], "kind": ["", "", "incident"]})
+    changed, same = ([True, False, False], [True, True, False]), ([False, False, False], [False, True, False])
+    for is_redefined, (cut, closed) in ((True, changed), (False, same)):
         ended = end_all(summaries, redefined=is_redefined).collect()
         assert (ended["is_cut"].to_list(), ended["closed"].to_list()) == (cut, closed)

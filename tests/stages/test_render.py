@@ -175,6 +175,54 @@ def test_a_summary_of_nothing_yet_counts_one_as_the_api_asks() -> None:
     assert rendered(occurrences=0)[1]["count"] == 1
 
 
+INCIDENT: dict[str, Any] = {
+    "kind": "incident", "incident": "4f1c9ab27d03c63005b81a6b83a9f45a", "cluster": "", "cluster_uid": "",
+    "namespace": "", "regarding_api_version": "", "regarding_kind": "", "regarding_name": "web",
+    "related_api_version": "apps/v1", "related_kind": "Deployment", "related_namespace": "", "related_name": "api",
+    "related_field_path": "", "reason": "CorrelatedIncident", "component": "batcher",
+    "reporting_controller": "batcher.kcp.io/batcher", "clusters": '{"us-west1":240,"eu-1":172}',
+    "message": "BackOff in 2 of 3 clusters", "workspace": "1eiksweb95coe579",
+}  # fmt: skip
+
+
+def test_an_incident_is_an_event_of_no_cluster_about_the_object_that_it_names_now() -> None:
+    name, event = rendered(**INCIDENT, cause="rollout of ghcr.io/acme/web:1.42 at 16:01Z")
+    assert name == "incident-web.4f1c9ab27d03"
+    assert event["metadata"]["labels"] == {
+        "kcp.io/workspace": "1eiksweb95coe579",
+        "batcher.kcp.io/kind": "incident",
+        "batcher.kcp.io/incident": "4f1c9ab27d03",
+    }
+    assert event["metadata"]["annotations"] == {
+        "kcp.io/synced-at": "2026-11-23T12:00:00Z",
+        "batcher.kcp.io/occurrences": "240",
+        "batcher.kcp.io/first-seen": "2026-11-23T11:05:00.000000Z",
+        "batcher.kcp.io/last-seen": "2026-11-23T11:59:30.000000Z",
+        "batcher.kcp.io/clusters": '{"us-west1":240,"eu-1":172}',
+        "batcher.kcp.io/cause": "rollout of ghcr.io/acme/web:1.42 at 16:01Z",
+    }
+    assert event["involvedObject"] == {
+        "apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "api",
+    }  # fmt: skip
+    assert (event["related"], event["message"]) == (None, "BackOff in 2 of 3 clusters")
+    assert event["source"] == {"component": "batcher"}
+    assert (event["reportingComponent"], event["type"]) == ("batcher.kcp.io/batcher", "Warning")
+
+
+def test_an_incident_without_a_known_cause_says_none() -> None:
+    assert "batcher.kcp.io/cause" not in rendered(**INCIDENT)[1]["metadata"]["annotations"]
+
+
+def test_a_member_has_the_label_of_its_incident_and_no_clusters_of_others() -> None:
+    _, event = rendered(incident="4f1c9ab27d03c63005b81a6b83a9f45a", clusters='{"eu-1":1}', cause="x")
+    assert event["metadata"]["labels"] == {
+        "kcp.io/sync-target": "us-west1",
+        "batcher.kcp.io/kind": "summary",
+        "batcher.kcp.io/incident": "4f1c9ab27d03",
+    }
+    assert {"batcher.kcp.io/clusters", "batcher.kcp.io/cause"}.isdisjoint(event["metadata"]["annotations"])
+
+
 @pytest.mark.parametrize("missing", ["uid", "eventTime", "series", "action"])
 def test_what_would_hide_the_event_or_its_count_is_never_sent(missing: str) -> None:
     _, event = rendered()

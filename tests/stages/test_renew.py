@@ -35,6 +35,12 @@ def test_a_letter_is_an_ended_summary_that_was_never_written() -> None:
     assert found.schema == OPEN_SUMMARIES
 
 
+def test_what_a_letter_of_an_older_version_does_not_say_is_empty() -> None:
+    names = ("unmapped_uid", "origin", "kind", "template", "incident", "clusters", "cause")
+    old = frame(OPEN_SUMMARIES, [WRITTEN | dict.fromkeys(names)])
+    assert revive(old, NONE, batch=8, now=at(30)).select(names).collect().row(0) == ("",) * 7
+
+
 def test_what_is_open_already_is_not_revived_and_what_is_asked_for_twice_is_once() -> None:
     letters = frame(OPEN_SUMMARIES, [WRITTEN, WRITTEN])
     assert revive(letters, frame(OPEN_SUMMARIES, [WRITTEN]), batch=8, now=at(30)).collect().is_empty()

@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -8,8 +10,9 @@ import pytest
 from batcher.archive import Deliverer
 from batcher.batch import Commit
 from batcher.errors import ArchiveError
+from batcher.spool import Stream
 from batcher.verify import Check, verify
-from tests.history import History, history
+from tests.history import RULES, History, history
 from tests.sections import event, lines, misplaced, watched
 
 
@@ -234,7 +237,22 @@ def test_each_check_is_seen_to_fail(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         play(h)
         names = {check.name for check in verify(h.directory, tmp_path / "archive")}
-    assert names - {"gaps = rows of gaps"} == {check for check, _, _ in TAMPERED.values()}
+    assert names - {"gaps = rows of gaps", INCIDENTS} == {check for check, _, _ in TAMPERED.values()}
+
+
+INCIDENTS = "incidents = rows of incidents"
+
+
+def test_an_incident_that_is_gone_is_missed_and_made_again(tmp_path: Path) -> None:
+    with history(tmp_path / "data", rules=replace(RULES, correlation_window=timedelta(minutes=10))) as h:
+        two = [watched(event("a", 1)), watched(event("a", 1), stream=Stream("uid-eu", "events"))]
+        h.batch(*two, minute=0)
+        h.batch(minute=11)
+        assert [check for check in verify(h.directory, tmp_path / "archive", deep=True) if not check.ok] == []
+        change(h, "incidents", 2, without_rows)
+        assert failed(h, tmp_path / "archive")[INCIDENTS] == "batch 2: 1 said, 0 found"
+        deep = {check.name: check for check in verify(h.directory, tmp_path / "archive", deep=True)}
+        assert deep["recomputed rows of incidents = those kept"].batch == 2
 
 
 def test_delivered_rows_are_checked_like_staged_ones(tmp_path: Path) -> None:
