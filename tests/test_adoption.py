@@ -162,8 +162,17 @@ def test_one_that_was_deleted_is_forgotten_when_its_events_cannot_come_again_whe
     once = told(after(deleted, rules=rules))
     assert once == told(after(*([step] for step in deleted), rules=rules)) == [("root:a", 1), ("root:ruled", 1)]
     again: list[Happening] = [*deleted[:2], (122, Claimed("u2", "")), (123, "p"), (124, Claimed("u2", "root:b"))]
-    once = told(after(again))
-    assert once == told(after(*([step] for step in again))) == [("root:b", 1)]
+    early: list[Happening] = [(0, NOBODY), (1, NOBODY._replace(gone=True)), (122, "p"), (123, Claimed("u2", "root:b"))]
+    for story in (again, early):
+        assert told(after(story)) == told(after(*([step] for step in story))) == [("root:b", 1)]
+
+
+def test_what_is_forgotten_leaves_the_state() -> None:
+    assert len(after([(0, A), (1, A._replace(gone=True))], [], until=121)["claims"]) == 1
+    assert len(after([(0, A), (1, A._replace(gone=True))], [], until=121.1)["claims"]) == 0
+    used = ruled("root:a")
+    assert len(after([(0, "p")], [], rules=used, until=719)["served"]) == 1
+    assert len(after([(0, "p")], [], rules=used, until=721)["served"]) == 0
 
 
 def test_a_flawed_claim_adopts_nothing() -> None:
@@ -191,7 +200,7 @@ def as_configured(*steps: Step) -> State:
 
 
 def ruled(workspace: str = "", *, locators: bool = True) -> Rules:
-    mapping = (Rule("*", "web", workspace),) if workspace else ()
+    mapping = (Rule("*", "web", workspace, "shop"),) if workspace else ()
     return replace(RULES, mapping=mapping, trust=Trust(locators=locators))
 
 
@@ -219,6 +228,19 @@ def test_a_namespace_that_was_configured_before_it_was_heard_of_gives_nothing_of
     story: list[Happening] = [(0, "p"), (1, doubtful), (2, "q"), (3, B)]
     for batches in ([story], [[step] for step in story], [story[:1], story[1:]]):
         assert told(after(*batches, rules=ruled("root:a"))) == [("root:a", 1), ("", 1)]
+
+
+def test_what_a_name_was_used_for_at_first_is_not_what_it_had_last() -> None:
+    doubtful = Claimed("u1", "root:a", "unreadable")
+    story: list[Happening] = [(0, "p"), (1, B), (2, doubtful), (3, "q"), (4, A)]
+    for batches in ([story], [[step] for step in story]):
+        assert told(after(*batches, rules=ruled("root:a"))) == [("root:a", 1), ("", 1)]
+
+
+def test_a_rule_of_today_takes_nothing_of_a_namespace_that_was_created_again_since() -> None:
+    story: Step = ([(0, NOBODY), (0.5, "p"), (1, Claimed("u2", ""))], ruled())
+    assert told(as_configured(story, ([], ruled("root:b")))) == [("", 1)]
+    assert told(as_configured(story, ([(1.5, "q")], ruled("root:b")))) == [("", 1), ("root:b", 1)]
 
 
 def test_no_rule_takes_what_waits_of_a_namespace_that_was_doubtful_when_its_word_is_replaced() -> None:
@@ -332,6 +354,50 @@ def test_neither_a_claim_nor_a_route_reaches_a_workspace_that_is_not_allowed(
     rules = replace(rules, trust=Trust(locators=True, allowed=("^root:a$",)))
     state = after(*([step] for step in timed(waits)), rules=rules)
     assert set(state["open_summaries"]["workspace"]) <= {"root:a", ""}
+
+
+steps = st.lists(
+    st.one_of(
+        st.just("p"), st.just("p"),
+        st.builds(Claimed, st.sampled_from(["u1", "u1", "u2"]), st.sampled_from(["", "root:a", "root:b"]),
+                  st.sampled_from(["", "", "unreadable"]), gone=st.sampled_from([False]), name=st.just("web")),
+        st.builds(lambda workspace, locators: ruled(workspace, locators=locators),
+                  st.sampled_from(["", "root:a", "root:b"]), st.booleans()),
+    ),
+    min_size=3, max_size=9,
+)  # fmt: skip
+
+
+@given(steps)
+def test_whatever_is_said_or_configured_no_tenant_reads_what_may_be_anothers(
+    story: list[str | Claimed | Rules],
+) -> None:
+    """Every step a batch. What an Event's namespace has then, or next if it had no other before, or nobody's.
+
+    Before any Namespace was told of, what it had is known by its Events only.
+    """
+    rules, claim, batches = ruled(), None, list[Step]()
+    targets, seen = list[str](), list[str]()
+    for number, step in enumerate(story):
+        rules = step if isinstance(step, Rules) else rules
+        claim = step if isinstance(step, Claimed) else claim
+        batches.append(([] if isinstance(step, Rules) else [(number, f"p{number}" if step == "p" else step)], rules))
+        targets.append(_configured(claim, rules))
+        seen.append(targets[-1] if claim or step == "p" else "")
+    found = as_configured(*batches)["open_summaries"].filter(pl.col("workspace") != "")
+    for workspace, name in found.select("workspace", "regarding_name").rows():
+        number = int(name[1:])
+        before = next((target for target in reversed(seen[:number]) if target), "")
+        assert workspace == next(target for target in targets[number:] if target)
+        assert targets[number] or before in {"", workspace}
+
+
+def _configured(claim: Claimed | None, rules: Rules) -> str:
+    """The target of ``web``."""
+    ruled_to = rules.mapping[0].workspace if rules.mapping else ""
+    if claim is None or not rules.trust.locators:
+        return ruled_to
+    return "" if claim.flaw else claim.workspace or ruled_to
 
 
 def _owed(waits: Sequence[Happening]) -> dict[str, int]:

@@ -90,7 +90,7 @@ async def test_a_namespace_takes_the_place_of_one_whose_deletion_nobody_heard_of
             code, _, err = await finish(process)
         assert code == 0, err
         assert await told(w, "mapping", "list", "--flawed", "--no-headers") == (0, "")
-        assert [check.name for check in verify(w.directory, w.directory.archive) if not check.ok] == []
+        assert [check.name for check in verify(w.directory, w.directory.archive, deep=True) if not check.ok] == []
 
 
 def connected(w: World) -> bool:
