@@ -191,7 +191,7 @@ class _Mapped(NamedTuple):
     known: pl.LazyFrame
     """What the state had of them before the batch."""
     claims: pl.LazyFrame
-    """What is left of them after it."""
+    """The newest of each namespace (:func:`batcher.stages.adopt.claims_now`)."""
     moved: pl.LazyFrame
     """What of the summaries changed their target (:func:`batcher.stages.adopt.moves`)."""
     summaries: pl.LazyFrame
@@ -200,10 +200,11 @@ class _Mapped(NamedTuple):
 
     def frames(self, settled: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
         """Return what becomes of the state by it; ``settled`` are the summaries with their outcomes."""
-        names = STATE_KEYS["claims"]
+        names, forgotten = STATE_KEYS["claims"], self.claims.filter("is_forgotten")
+        changed = self.claims.filter(~pl.col("is_kept") & ~pl.col("is_forgotten"))
         return {
-            "claims": self.claims.join(self.known, on=[*schema.CLAIMS], how="anti", nulls_equal=True).sort(names),
-            "gone": self.known.join(self.claims, on=names, how="anti").select(names).sort(names),
+            "claims": changed.select(*schema.CLAIMS).sort(names),
+            "gone": self.known.join(forgotten, on=names, how="semi").select(names).sort(names),
             "moved": self.moved.select("was").sort("was"),
             "moved_slots": self.slots.filter("is_moved").sort("summary", "slot"),
             "moved_summaries": settled.join(self.moved, on="summary", how="semi").sort("summary"),
@@ -217,7 +218,7 @@ def _mapped(
     known, served, slots = (state[name].lazy() for name in ("claims", "served", "open_slots"))
     summaries = end_all(state["open_summaries"].lazy(), redefined=ends)
     mapping, before = rules.namespaces, Before(known, served)
-    judged = _collect(judge(claims, used, before, mapping, lasts=rules.used_for))
+    judged = _collect(judge(claims, used, served, mapping, lasts=rules.used_for))
     moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold))
     return _Mapped(
         judged,
