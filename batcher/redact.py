@@ -35,24 +35,48 @@ def redacted(text: pl.Expr, redactions: Sequence[Redaction]) -> pl.Expr:
     return text
 
 
-class _Metadata(msgspec.Struct, gc=False):
+_ANY = msgspec.Raw()
+
+
+class _Manager(msgspec.Struct, gc=False):
+    manager: str = ""
+
+
+class _Metadata(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    finalizers: list[str] | None = None
+    managedFields: list[_Manager] | None = None  # noqa: N815  the API's own name
+    generateName: str = ""  # noqa: N815
+    name: msgspec.Raw = _ANY
+    namespace: msgspec.Raw = _ANY
+    uid: msgspec.Raw = _ANY
+    resourceVersion: msgspec.Raw = _ANY  # noqa: N815
+    generation: msgspec.Raw = _ANY
+    creationTimestamp: msgspec.Raw = _ANY  # noqa: N815
+    deletionTimestamp: msgspec.Raw = _ANY  # noqa: N815
+    deletionGracePeriodSeconds: msgspec.Raw = _ANY  # noqa: N815
 
 
-class _Reference(msgspec.Struct, gc=False):
-    fieldPath: str = ""  # noqa: N815  the API's own name
+class _Reference(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    fieldPath: str = ""  # noqa: N815
+    apiVersion: msgspec.Raw = _ANY  # noqa: N815
+    kind: msgspec.Raw = _ANY
+    namespace: msgspec.Raw = _ANY
+    name: msgspec.Raw = _ANY
+    uid: msgspec.Raw = _ANY
+    resourceVersion: msgspec.Raw = _ANY  # noqa: N815
 
 
-class _Source(msgspec.Struct, gc=False):
+class _Source(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     component: str = ""
     host: str = ""
 
 
-class _Event(msgspec.Struct, gc=False):
-    """The texts of an Event that an API server lets its author choose, and that counting does not need."""
+class _Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The texts of an Event that counting does not need; one with a field that is not known is searched all over."""
 
-    metadata: _Metadata | None = None
+    metadata: _Metadata
     involvedObject: _Reference | None = None  # noqa: N815
     related: _Reference | None = None
     source: _Source | None = None
@@ -62,6 +86,13 @@ class _Event(msgspec.Struct, gc=False):
     action: str = ""
     reportingComponent: str = ""  # noqa: N815
     reportingInstance: str = ""  # noqa: N815
+    apiVersion: msgspec.Raw = _ANY  # noqa: N815
+    kind: msgspec.Raw = _ANY
+    count: msgspec.Raw = _ANY
+    series: msgspec.Raw = _ANY
+    firstTimestamp: msgspec.Raw = _ANY  # noqa: N815
+    lastTimestamp: msgspec.Raw = _ANY  # noqa: N815
+    eventTime: msgspec.Raw = _ANY  # noqa: N815
 
 
 class _Watched(msgspec.Struct, gc=False):
@@ -107,7 +138,7 @@ class Redactor:
         return section if body == section.body else msgspec.structs.replace(section, body=body)
 
     def _suspects(self, section: Section, lines: Sequence[bytes]) -> Sequence[int]:
-        """The lines in which something may be found: by their known texts, or because they are odd."""
+        """The lines in which something may be found: by their known texts, or because they are not as usual."""
         if section.stream.resource != "events":
             return range(len(lines))
         events = [_read(section.kind, line) for line in lines]
@@ -167,9 +198,12 @@ def _others(event: _Event) -> set[str]:
     for reference in (event.involvedObject, event.related):
         if reference:
             found.add(reference.fieldPath)
-    if event.metadata:
-        for texts in (event.metadata.labels, event.metadata.annotations):
-            found.update((texts or {}).values())
+    metadata = event.metadata
+    for texts in (metadata.labels, metadata.annotations):
+        if texts:
+            found.update(texts.values())
+    found.update(metadata.finalizers or (), (each.manager for each in metadata.managedFields or ()))
+    found.add(metadata.generateName)
     return found
 
 

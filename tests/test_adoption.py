@@ -167,6 +167,18 @@ def test_one_that_was_deleted_is_forgotten_when_its_events_cannot_come_again_whe
         assert told(after(story)) == told(after(*([step] for step in story))) == [("root:b", 1)]
 
 
+def test_the_state_is_told_of_no_namespace_in_which_nothing_changed() -> None:
+    state, nothing = after([(0, A), (0, B._replace(name="copy"))]), pl.DataFrame(schema=OUTCOMES)
+
+    def put(happened: list[Happening], rules: Rules) -> list[str]:
+        result = run(decoded(happened, 5), nothing, state, batch=2, now=at(3), rules=rules)
+        return result.changes["claims"].put["namespace"].to_list()
+
+    assert put([(1, "p")], RULES) == []
+    assert put([(1, "p"), (2, A)], RULES) == ["web"]
+    assert put([], replace(RULES, trust=Trust(locators=True, allowed=("^root:b$",)))) == ["web"]
+
+
 def test_what_is_forgotten_leaves_the_state() -> None:
     assert len(after([(0, A), (1, A._replace(gone=True))], [], until=121)["claims"]) == 1
     assert len(after([(0, A), (1, A._replace(gone=True))], [], until=121.1)["claims"]) == 0

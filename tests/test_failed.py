@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import ask, asked
 from batcher.errors import DataDirError, InUse, UsageError
 from batcher.failed import one, pick, retry_here, tried, waiting
+from batcher.failed.letters import of
 from batcher.spool import Kind, Section
 from batcher.spool.position import Place
 from batcher.verify import verify
@@ -352,3 +354,15 @@ def test_whatever_is_retried_however_often_every_sum_holds_and_nothing_counts_tw
         assert totals["occurrences"] <= sum(most.values())
         assert totals["quarantined"] - totals["retried"] == len(h.waiting())
         assert_proven(h)
+
+
+def test_a_dead_letter_of_a_version_that_knew_less_of_summaries_is_a_plain_one_again(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        h.batch(watched(event("a", 1)), minute=0)
+        answers = [msgspec.structs.replace(o, written=False, refusal="Invalid") for o in h.written()]
+        h.batch(minute=6, outcomes=answers)
+        (path,) = (h.directory.staged / "dead_letters").glob("*/*.parquet")
+        known = pl.read_parquet(path, hive_partitioning=False).drop("kind", "template", "objects")
+        known.write_parquet(path)
+        (letter,) = of(h.directory, h.batches, known["summary"].to_list()).to_dicts()
+    assert (letter["kind"], letter["template"], letter["objects"], letter["occurrences"]) == ("", "", 0, 1)

@@ -48,8 +48,9 @@ def test_a_message_is_rewritten_and_all_that_counting_needs_stays() -> None:
     "place",
     [
         ("reason",), ("action",), ("type",), ("reportingComponent",), ("reportingInstance",), ("source", "component"),
-        ("source", "host"), ("involvedObject", "fieldPath"), ("related", "fieldPath"), ("metadata", "labels", "any"),
-        ("metadata", "annotations", "example.com/any"),
+        ("source", "host"), ("metadata", "generateName"), ("unknown",), ("metadata", "unknown"), ("source", "unknown"),
+        ("related", "unknown", "deep"), ("involvedObject", "fieldPath"), ("related", "fieldPath"),
+        ("metadata", "labels", "any"), ("metadata", "annotations", "example.com/any"),
     ],
     ids=".".join,
 )  # fmt: skip
@@ -63,6 +64,18 @@ def test_every_other_text_of_an_event_s_author_is_searched_too(place: tuple[str,
     where[place[-1]] = "x token=***"
     assert json.loads(searched(item)) == document
     assert json.loads(after(watched(item)).body)["object"] == document
+
+
+def test_lists_of_an_event_are_searched_too() -> None:
+    document = json.loads(event("a", 1))
+    for key, found in (("finalizers", [SECRET]), ("managedFields", [{"manager": SECRET, "fieldsV1": {"f:x": {}}}])):
+        item = json.dumps(document | {"metadata": document["metadata"] | {key: found}}).encode()
+        assert SECRET.encode() not in searched(item)
+
+
+def test_a_watch_line_among_listed_objects_is_searched_as_well() -> None:
+    item = b'{"type":"ADDED","object":' + event("a", 1, message=SECRET) + b"}"
+    assert SECRET.encode() not in searched(item)
 
 
 def test_names_references_versions_and_times_stay_though_a_pattern_finds_them() -> None:

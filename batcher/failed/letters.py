@@ -16,7 +16,7 @@ from batcher.batch.quarantine import LINES_A_BATCH, revivals
 from batcher.batch.requests import Kind, answered, asked, requests
 from batcher.errors import UsageError
 from batcher.failed.shown import Failed, Tried
-from batcher.schema import OPEN_SUMMARIES, completed
+from batcher.schema import LATER_KEY, OPEN_SUMMARIES, completed
 from batcher.telemetry import Fate
 
 _ID = 32
@@ -99,7 +99,8 @@ def of(directory: DataDirectory, batches: Batches, names: Sequence[str]) -> pl.D
     some = dead.head(LINES_A_BATCH)
     if len(some) == len(dead):
         answered(directory, requests(Kind.REVIVE, set(names) - set(dead["summary"])))
-    return completed(some, OPEN_SUMMARIES)
+    # What an older version archived has nulls in what it did not know.
+    return completed(some, OPEN_SUMMARIES).with_columns(pl.col(LATER_KEY).fill_null(""), pl.col("objects").fill_null(0))
 
 
 def tried(directory: DataDirectory, names: Sequence[str], *, since: int) -> list[Tried]:

@@ -220,7 +220,7 @@ class _Mapped(NamedTuple):
     known: Before
     """What the state had of them before the batch."""
     claims: pl.LazyFrame
-    """What is left of the claims after it."""
+    """The newest of each namespace (:func:`batcher.stages.adopt.claims_now`)."""
     objects: pl.LazyFrame
     """What is left of the objects."""
     moved: pl.LazyFrame
@@ -231,8 +231,11 @@ class _Mapped(NamedTuple):
 
     def frames(self, settled: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
         """Return what becomes of the state by it; ``settled`` are the summaries with their outcomes."""
+        names, forgotten = STATE_KEYS["claims"], self.claims.filter("is_forgotten")
+        changed = self.claims.filter(~pl.col("is_kept") & ~pl.col("is_forgotten"))
         return {
-            **_changed("claims", self.known.claims, self.claims),
+            "claims": changed.select(*schema.CLAIMS).sort(names),
+            "claims_gone": self.known.claims.join(forgotten, on=names, how="semi").select(names).sort(names),
             **_changed("objects", self.known.objects, self.objects),
             "moved": self.moved.select("was").sort("was"),
             "moved_slots": self.slots.filter("is_moved").sort("summary", "slot"),
@@ -253,7 +256,7 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
     before = Before(*(state[name].lazy() for name in ("claims", "served", "objects")))
     summaries = end_all(state["open_summaries"].lazy(), redefined=ends)
     slots, mapping = state["open_slots"].lazy(), rules.namespaces
-    claims = _collect(judge(said.claims, used, before, mapping, lasts=rules.used_for))
+    claims = _collect(judge(said.claims, used, before.served, mapping, lasts=rules.used_for))
     judged = Judged(claims, _judged_objects(said, had(claims, used, before), mapping))
     moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold))
     lines, remembered = judged.objects, mapping.remembered

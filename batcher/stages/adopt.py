@@ -73,63 +73,69 @@ def uses(targets: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def judge(
-    claims: pl.LazyFrame, used: pl.LazyFrame, before: Before, mapping: Mapping, *, lasts: timedelta = FOR_EVER
+    claims: pl.LazyFrame, used: pl.LazyFrame, served: pl.LazyFrame, mapping: Mapping, *, lasts: timedelta = FOR_EVER
 ) -> pl.LazyFrame:
     """Return ``claims`` with the target of each as ``to_*`` (null: none) and ``has_*``, and the target that its
-    namespace had last before it in ``was_*``; for a Namespace's first word, if it was ``used`` not longer ago than that
-    ``lasts``.
+    namespace had last before it in ``was_*``; for a Namespace's first word, if it was ``used`` (or ``served``, by the
+    state) not longer ago than that ``lasts``.
 
-    In: claims of :func:`batcher.stages.contest.contest`, those of the state among them. What the state says that a
-    namespace had, and it has not by the rules of today, it had before as well.
+    In: claims of :func:`batcher.stages.contest.contest`. What the state says that a namespace had, and it has not by
+    the rules of today, it had before as well.
     """
     asked = claims.select("position", "received_at", "cluster", *_NAMESPACE, regarding_namespace="namespace")
     targets = locate(asked, claims, rules=mapping.rules, trust=mapping.trust).select(
         *_NAMESPACE, "position", to_workspace="workspace", to_namespace="target_namespace"
     )
-    left = pl.col("received_at") - pl.col("gone_at").shift(1).over(_NAMESPACE) > mapping.remembered
     found = claims.join(targets, on=(*_NAMESPACE, "position"), how="left", maintain_order="left").with_columns(
-        life=left.fill_null(value=False).cum_sum().over(_NAMESPACE),
-        **{name: pl.when(pl.col("to_workspace") != "").then(name) for name in _TO},
+        pl.when(pl.col("to_workspace") != "").then(name).alias(name) for name in _TO
     )
     lost = (pl.col("has_workspace") != "") & pl.any_horizontal(
         pl.col(has).ne_missing(pl.col(to)) for has, to in zip(_HAS, _TO, strict=True)
     )
-    had = {
-        was: pl.when(lost).then(has).when(pl.col("was_workspace") != "").then(was)
-        for was, has in zip(_WAS, _HAS, strict=True)
-    }
+    had = {was: pl.when(lost).then(has).otherwise(was) for was, has in zip(_WAS, _HAS, strict=True)}
+    has_now = {has: pl.col(to).fill_null("") for has, to in zip(_HAS, _TO, strict=True)}
+    changed = pl.any_horizontal(pl.col(has) != now for has, now in has_now.items())
+    judged = found.with_columns(is_kept=pl.col("is_kept") & ~changed, **had).with_columns(**has_now)
+    names = claims.filter(~pl.col("is_known")).select(_NAMESPACE)
+    told = _in_turn(judged.join(names, on=_NAMESPACE, how="semi"), used, served, mapping, lasts)
+    return pl.concat([judged.join(names, on=_NAMESPACE, how="anti"), told]).sort("position", "namespace")
+
+
+def _in_turn(
+    judged: pl.LazyFrame, used: pl.LazyFrame, served: pl.LazyFrame, mapping: Mapping, lasts: timedelta
+) -> pl.LazyFrame:
+    """Put into ``was_*`` what the claims before a claim say; only for namespaces of which the batch tells."""
+    ordered = judged.sort("position", "namespace")
+    left = pl.col("received_at") - pl.col("gone_at").shift(1).over(_NAMESPACE) > mapping.remembered
+    lives = ordered.with_columns(life=left.fill_null(value=False).cum_sum().over(_NAMESPACE))
     return (
-        _with_first_use(found, used, before, lasts)
-        .with_columns(**had)
+        _with_first_use(lives, used, served, lasts)
         .with_columns(_had_before(was, to) for was, to in zip(_WAS, _TO, strict=True))
-        .with_columns(**{has: pl.col(to).fill_null("") for has, to in zip(_HAS, _TO, strict=True)})
-        .select(*CLAIMS, *_TO)
+        .select(pl.exclude("life"))
     )
 
 
-def _with_first_use(claims: pl.LazyFrame, used: pl.LazyFrame, before: Before, lasts: timedelta) -> pl.LazyFrame:
+def _with_first_use(claims: pl.LazyFrame, used: pl.LazyFrame, served: pl.LazyFrame, lasts: timedelta) -> pl.LazyFrame:
     """Put into ``was_*`` of a Namespace's first word what its name was used for before it."""
-    known = before.claims.select(*_NAMESPACE, "position", is_known=pl.lit(value=True))
-    served = before.served.select(*SERVED, position=pl.lit(0, pl.Int64))
-    last = pl.concat([served, used.select(*SERVED, "position")]).rename(dict(zip(TARGET, _LAST, strict=True)))
-    first = pl.col("life").ne_missing(pl.col("life").shift(1).over(_NAMESPACE)) & pl.col("is_known").is_null()
+    old = served.select(*SERVED, position=pl.lit(0, pl.Int64))
+    last = pl.concat([old, used.select(*SERVED, "position")]).rename(dict(zip(TARGET, _LAST, strict=True)))
+    first = pl.col("life").ne_missing(pl.col("life").shift(1).over(_NAMESPACE)) & ~pl.col("is_known")
     recent = pl.col("received_at") - pl.col("seen_at") <= lasts
     return (
-        claims.join(known, on=(*_NAMESPACE, "position"), how="left", maintain_order="left")
-        .sort("position", "namespace")
-        .join_asof(last.sort("position"), on="position", by=_NAMESPACE, check_sortedness=False)
+        claims.join_asof(last.sort("position"), on="position", by=_NAMESPACE, check_sortedness=False)
         .with_columns(
             pl.when(first & recent).then(name).otherwise(was).alias(was) for was, name in zip(_WAS, _LAST, strict=True)
         )
-        .drop("is_known", "seen_at", *_LAST)
+        .drop("seen_at", *_LAST)
     )
 
 
 def _had_before(was: str, to: str) -> pl.Expr:
     """The last target up to the claim before; what is known of before the first is its own."""
     life = (*_NAMESPACE, "life")
-    had = pl.coalesce(to, was).forward_fill().shift(1).over(life)
-    return pl.coalesce(had, was, pl.lit("")).alias(was)
+    own = pl.when(pl.col(was) != "").then(was)
+    had = pl.coalesce(to, own).forward_fill().shift(1).over(life)
+    return pl.coalesce(had, own, pl.lit("")).alias(was)
 
 
 def had(judged: pl.LazyFrame, used: pl.LazyFrame, before: Before) -> pl.LazyFrame:
@@ -146,12 +152,16 @@ def had(judged: pl.LazyFrame, used: pl.LazyFrame, before: Before) -> pl.LazyFram
 
 
 def claims_now(judged: pl.LazyFrame, now: datetime, *, remembered: timedelta) -> pl.LazyFrame:
-    """Return the newest of ``judged`` of each namespace, :data:`batcher.schema.CLAIMS`, without those that were deleted
-    longer ago than is ``remembered``.
+    """Return the newest of ``judged`` of each namespace, :data:`batcher.schema.CLAIMS`, with ``is_kept`` and
+    ``is_forgotten``: whether it was deleted longer ago than is ``remembered``.
     """
-    newest = judged.sort("position").group_by(_NAMESPACE, maintain_order=True).last()
-    forgotten = pl.lit(now) - pl.col("gone_at") > remembered
-    return newest.filter(~forgotten.fill_null(value=False)).select(*CLAIMS)
+    names = judged.filter(~pl.col("is_known")).select(_NAMESPACE)
+    told = judged.join(names, on=_NAMESPACE, how="semi").sort("position")
+    newest = told.group_by(_NAMESPACE, maintain_order=True).last()
+    forgotten = (pl.lit(now) - pl.col("gone_at") > remembered).fill_null(value=False)
+    others = judged.join(names, on=_NAMESPACE, how="anti")
+    both = pl.concat([frame.select(*CLAIMS, "is_kept") for frame in (others, newest)])
+    return both.with_columns(is_forgotten=forgotten)
 
 
 def name_namespaces(rows: pl.LazyFrame, judged: pl.LazyFrame, *, remembered: timedelta = FOR_EVER) -> pl.LazyFrame:
@@ -284,11 +294,7 @@ def _ruled(
         asked, before.claims, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered
     ).filter(pl.col("workspace") != "")
     remembered = pl.lit(now) - pl.col("gone_at") <= mapping.remembered
-    there = (
-        judged.join(before.claims.select(*_NAMESPACE, "position"), on=(*_NAMESPACE, "position"), how="semi")
-        .filter(remembered.fill_null(value=True))
-        .select(*_NAMESPACE, "uid", *_WAS)
-    )
+    there = judged.filter(pl.col("is_known") & remembered.fill_null(value=True)).select(*_NAMESPACE, "uid", *_WAS)
     last = before.served.select(*_NAMESPACE, **dict(zip(_LAST, TARGET, strict=True)))
     places = waiting.select("was", told_by="position", told_at="last_at")
     return (

@@ -20,40 +20,54 @@ _SAID = ("uid", "workspace", "target_namespace", "sync_target", "flaw")
 _SPAN = (*_NAMESPACE, "since")
 _NEVER = 2**63 - 1
 _DUPLICATE = pl.lit(Flaw.DUPLICATE.value)
+_BARE = pl.when(pl.col("flaw") != _DUPLICATE).then("flaw").otherwise(pl.lit(""))
+"""The flaw that a claim has by itself."""
 
 
 def date(known: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:
-    """Return ``known`` and ``told`` (:data:`batcher.schema.CLAIMS`) by position, as they were said, with ``since`` and
-    ``since_at``: since when each row's namespace says the same; what was deleted begins anew.
+    """Return ``known`` and ``told`` (:data:`batcher.schema.CLAIMS`) by position, with ``since`` and ``since_at`` (since
+    when each row's namespace says the same; what was deleted begins anew), ``is_known``, and ``is_kept``: whether the
+    state has it like that.
 
-    In: ``told`` are those of the batch, all behind those of the state.
+    In: ``told`` are those of the batch, all behind those of the state. Only namespaces that are told of are looked at:
+    there may be tens of thousands of others.
     """
-    bare = pl.when(pl.col("flaw") != _DUPLICATE).then("flaw").otherwise(pl.lit(""))
-    said = pl.concat([known, told]).sort("position").with_columns(flaw=bare)
+    is_dated = pl.col("since") > 0  # not by the versions that did not know it
+    state = known.with_columns(is_known=pl.lit(value=True), is_kept=is_dated)
+    new = told.with_columns(is_known=pl.lit(value=False), is_kept=pl.lit(value=False))
+    names = pl.concat([told.select(_NAMESPACE), known.filter(~is_dated).select(_NAMESPACE)])
+    said = pl.concat([state.join(names, on=_NAMESPACE, how="semi"), new]).sort("position").with_columns(flaw=_BARE)
     before = {name: pl.col(name).shift(1).over(_NAMESPACE) for name in (*_SAID, "gone_at")}
     anew = pl.any_horizontal(
         before["gone_at"].is_not_null(), *(pl.col(name).ne_missing(before[name]) for name in _SAID)
     )
-    is_dated = pl.col("since") > 0  # not by the versions that did not know it
     begun = {
         "since": pl.when(is_dated).then("since").otherwise("position"),
         "since_at": pl.when(is_dated).then("since_at").otherwise("received_at"),
     }
-    return said.with_columns(
+    dated = said.with_columns(
         pl.when(anew).then(value).forward_fill().over(_NAMESPACE).alias(name) for name, value in begun.items()
     )
+    return pl.concat([state.join(names, on=_NAMESPACE, how="anti"), dated]).sort("position", "namespace")
 
 
 def contest(said: pl.LazyFrame) -> pl.LazyFrame:
     """Return ``said`` (claims of :func:`date`) with the flaw ``duplicate`` where another has the place.
 
-    There is one row more for each that takes a place for which it has waited.
+    There is one row more for each that takes a place for which it has waited. Only places that are told of, now or
+    before by a namespace that is told of, are contested: who has another, has it as before.
     """
-    spans = _spans(said)
-    all_said = said.join(spans.select(*_SPAN, "has_from"), on=_SPAN, how="left", maintain_order="left")
+    claimed = pl.col("workspace") != ""
+    names = said.filter(~pl.col("is_kept")).select(_NAMESPACE)
+    places = said.filter(claimed).join(names, on=_NAMESPACE, how="semi").select(_PLACE)
+    rivals = said.filter(claimed).join(places, on=_PLACE, how="semi").select(_NAMESPACE)
+    here = said.join(rivals, on=_NAMESPACE, how="semi", maintain_order="left").with_columns(flaw=_BARE)
+    spans = _spans(here)
+    all_here = here.join(spans.select(*_SPAN, "has_from"), on=_SPAN, how="left", maintain_order="left")
     waits = (pl.col("position") < pl.col("has_from")).fill_null(value=False)
-    flawed = all_said.with_columns(flaw=pl.when(waits).then(_DUPLICATE).otherwise("flaw"))
-    return pl.concat([flawed.select(*CLAIMS), _taking(said, spans)]).sort("position", "namespace")
+    flawed = all_here.with_columns(flaw=pl.when(waits).then(_DUPLICATE).otherwise("flaw")).drop("has_from")
+    others = said.join(rivals, on=_NAMESPACE, how="anti")
+    return pl.concat([others, flawed, _taking(here, spans)]).sort("position", "namespace")
 
 
 def _spans(said: pl.LazyFrame) -> pl.LazyFrame:
@@ -90,5 +104,6 @@ def _taking(said: pl.LazyFrame, spans: pl.LazyFrame) -> pl.LazyFrame:
             **{name: pl.lit("") for name in ("was_workspace", "was_namespace", "has_workspace", "has_namespace")},
         )
         .join(said, on=(*_NAMESPACE, "position"), how="anti")
-        .select(*CLAIMS)
+        .with_columns(is_known=pl.lit(value=False), is_kept=pl.lit(value=False))
+        .select(*CLAIMS, "is_known", "is_kept")
     )

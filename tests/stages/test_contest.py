@@ -44,10 +44,11 @@ def contested(*batches: Sequence[Said]) -> pl.DataFrame:
     """All claims, each as of the batch in which it was told."""
     known, first, parts = frame(CLAIMS, []), 1, []
     for batch in batches:
-        judged = contest(date(known, claims(batch, first)))
-        parts.append(judged.filter(pl.col("position") >= first).collect())
+        judged = contest(date(known, claims(batch, first)).collect().lazy()).collect()
+        parts.append(judged.filter(pl.col("position") >= first))
         first += len(batch)
-        known = judged.sort("position").group_by("cluster_uid", "namespace", maintain_order=True).last().select(*CLAIMS)
+        newest = judged.sort("position").group_by("cluster_uid", "namespace", maintain_order=True).last()
+        known = newest.select(*CLAIMS).lazy()
     return pl.concat(parts)
 
 
