@@ -59,6 +59,7 @@ def announce(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
         "template": pl.col("incident"),
         "regarding_name": _subject(),
         "messages_vary": pl.lit(value=False),
+        "objects": pl.lit(0, pl.Int64),
         "message": _message(),
         "component": pl.lit(COMPONENT),
         "reporting_controller": pl.lit(CONTROLLER),
