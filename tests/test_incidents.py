@@ -136,6 +136,7 @@ def test_two_clusters_with_one_trouble_are_one_incident_in_their_namespace() -> 
                 "kcp.io/workspace-path": "root:shop",
                 "kcp.io/synced-at": "2026-11-23T16:04:00Z",
                 "batcher.kcp.io/occurrences": "5",
+                "batcher.kcp.io/objects": "1",
                 "batcher.kcp.io/first-seen": "2026-11-23T16:00:00.000000Z",
                 "batcher.kcp.io/last-seen": "2026-11-23T16:01:00.000000Z",
                 "batcher.kcp.io/clusters": '{"us-west1":3,"eu-1":2}',
@@ -286,6 +287,16 @@ def test_what_waited_for_its_workspace_makes_no_incident_and_what_comes_after_do
     for cluster in ("us-west1", "eu-1"):
         story.batch(said(cluster, POD, 2, count=2), minute=2)
     assert [event["count"] for event in story.events()] == [2]
+
+
+def test_what_is_folded_is_part_of_no_incident() -> None:
+    story = Story(replace(RULES, max_keys=1))
+    story.batch(said("us-west1", "first-7c5d8f9b6-x2z4t"), said("us-west1", version=2), minute=0)
+    story.batch(said("eu-1"), minute=1)
+    assert len(story.events("folded")) == 1
+    assert story.events() == []
+    story.batch(said("us-west1", "first-7c5d8f9b6-x2z4t", 3, count=2), said("ap-1"), minute=2)
+    assert [message[:40] for message in written(story)] == ["BackOff in 2 of 3 clusters (ap-1 x1, eu-"]
 
 
 def test_correlation_that_is_switched_off_ends_what_was_open_and_begins_nothing() -> None:
