@@ -452,6 +452,137 @@ PLACES: Columns = {
 """State: who has a place (:mod:`batcher.stages.places`) in a clock period that is not over, as hashes; ``until`` is
 its end, ``last_at`` when the key was received last, ``taken`` how many places it took."""
 
+HAPPENED = (
+    "cluster_uid",
+    "regarding_kind",
+    "regarding_namespace",
+    "regarding_name",
+    "reason",
+    "about",
+)
+"""The same happening: it is one each minute, however many rows say so. ``about`` tells apart what one reason means
+(:data:`batcher.causes.ABOUT`)."""
+
+PODS: Columns = {
+    "cluster_uid": pl.String,
+    "namespace": pl.String,
+    "name": pl.String,
+    "node": pl.String,
+    "position": pl.Int64,
+    "hour_at": TIME,
+}
+"""State: the node that each Pod was last told to run on, and in which hour."""
+
+ROOT: Columns = {
+    "root_summary": pl.String,
+    "root_position": pl.Int64,
+    "root_at": TIME,
+    "root_reason": pl.String,
+    "root_kind": pl.String,
+    "root_namespace": pl.String,
+    "root_name": pl.String,
+    "root_workspace": pl.String,
+    "root_target_namespace": pl.String,
+    "path": pl.String,
+    "certainty": pl.Float64,
+}
+"""What a happening goes back to: its root cause, the reasons from there to it, and how sure that is."""
+
+HAPPENINGS: Columns = {
+    "position": pl.Int64,
+    "received_at": TIME,
+    "happened_at": TIME,
+    "cluster": pl.String,
+    **dict.fromkeys(HAPPENED, pl.String()),
+    "is_warning": pl.Boolean,
+    "owner": pl.String,
+    "node": pl.String,
+    "volume": pl.String,
+    "image": pl.String,
+    "other_kind": pl.String,
+    "other_name": pl.String,
+    "summary": pl.String,
+    "told_kind": pl.String,
+    "told_name": pl.String,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+    "is_judged": pl.Boolean,
+    "due_at": TIME,
+    "kept_until": TIME,
+    **ROOT,
+}
+"""State: what may be a cause or an effect, one row a happening and minute: the first that tells of it.
+
+``happened_at`` is by the cluster's clock, but not after receipt. ``owner``, ``node``, ``volume``, ``image`` and
+``other_*`` are what rules join by, empty where nothing is known. ``summary`` is the one that counts it, empty if none
+does; ``told_*`` its object. ``is_judged`` is whether its cause is chosen, if it can have one; that is done after
+``due_at``, and all but ``certainty`` of its root is empty until then, unless there is a guess. Nothing here is null."""
+
+LINKED = ("effect_summary", "cause_summary", "cause_reason", "cause_kind", "cause_namespace", "cause_name")
+"""One link: a summary, and what leads to it. The last four matter where no summary counts the cause."""
+
+LINKS: Columns = {
+    "batch": pl.Int64,
+    "final_at": TIME,
+    "rule": pl.String,
+    "confidence": pl.Float64,
+    "cluster_uid": pl.String,
+    "cluster": pl.String,
+    "workspace": pl.String,
+    "target_namespace": pl.String,
+    "effect_summary": pl.String,
+    "effect_position": pl.Int64,
+    "effect_at": TIME,
+    "effect_reason": pl.String,
+    "effect_kind": pl.String,
+    "effect_namespace": pl.String,
+    "effect_name": pl.String,
+    "cause_summary": pl.String,
+    "cause_position": pl.Int64,
+    "cause_at": TIME,
+    "cause_reason": pl.String,
+    "cause_kind": pl.String,
+    "cause_namespace": pl.String,
+    "cause_name": pl.String,
+    "root_summary": pl.String,
+    "root_position": pl.Int64,
+    "root_at": TIME,
+    "root_reason": pl.String,
+    "root_kind": pl.String,
+    "root_namespace": pl.String,
+    "root_name": pl.String,
+    "path": pl.String,
+    "root_confidence": pl.Float64,
+}
+"""Archive: a summary and its cause, written once, at ``final_at``, when nothing can change it any more.
+
+Objects are owners where those were guessed, namespaces those of the cluster; ``*_at`` and ``*_position`` are those of
+the first rows that were linked. ``path`` are the reasons from the root to the effect, with `` > `` between them;
+``root_confidence`` is the product along it. What is here is for the owner of the archive: tenants read
+:mod:`batcher.stages.explain`."""
+
+FOLLOWED: Columns = {
+    **HAPPENINGS,
+    "final_at": TIME,
+    "rule": pl.String,
+    "confidence": pl.Float64,
+    "is_final": pl.Boolean,
+    **{name: kind for name, kind in LINKS.items() if name.startswith("cause_")},
+}
+"""Happenings with their cause, and when both are final; a guess is not."""
+
+KNOWN_LINKS: Columns = {**dict.fromkeys(LINKED, pl.String()), "used_at": TIME}
+"""State: which links were written, and when they were last found again."""
+
+KNOWN_CAUSES: Columns = {
+    "summary": pl.String,
+    "position": pl.Int64,
+    "confidence": pl.Float64,
+    "is_final": pl.Boolean,
+    **ROOT,
+}
+"""State: the root cause of each open summary, of that happening of it whose own cause is the surest so far."""
+
 GAPS: Columns = {
     "batch": pl.Int64,
     "cluster_uid": pl.String,
