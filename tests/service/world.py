@@ -83,7 +83,7 @@ def totals(directory: DataDirectory) -> Mapping[str, int]:
 def told(events: Iterable[Mapping[str, Any]]) -> int:
     """How many occurrences the summaries among a workspace's ``events`` say there were; incidents tell them again."""
     ours = [event["metadata"] for event in events if "labels" in event["metadata"]]
-    summaries = [metadata for metadata in ours if metadata["labels"][OWN_LABEL] == "summary"]
+    summaries = [metadata for metadata in ours if metadata["labels"][OWN_LABEL] != "incident"]
     return sum(int(metadata["annotations"]["batcher.kcp.io/occurrences"]) for metadata in summaries)
 
 
