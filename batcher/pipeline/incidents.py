@@ -29,8 +29,6 @@ _GREW: schema.Columns = STAGED | {"changed": pl.Boolean, "grew": pl.Boolean}
 _EVENTS: schema.Columns = {name: kind for name, kind in schema.OPEN_SUMMARIES.items() if name not in BOOKKEEPING} | {
     "grew": pl.Boolean
 }
-
-
 _ENDED: schema.Columns = {name: kind for name, kind in schema.INCIDENTS.items() if name not in ("batch", "closed_at")}
 
 
@@ -48,7 +46,7 @@ class Given(NamedTuple):
     touched: pl.LazyFrame
     """``summary`` of those that an outcome or a request is about."""
     causes: pl.DataFrame = schema.empty(schema.CAUSES)
-    """:data:`batcher.schema.CAUSES` that are new."""
+    """:data:`batcher.schema.CAUSES`, as far as they are known by now."""
 
 
 class Told(NamedTuple):

@@ -59,7 +59,6 @@ def announce(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
         "template": pl.col("incident"),
         "regarding_name": _subject(),
         "messages_vary": pl.lit(value=False),
-        "objects": pl.lit(0, pl.Int64),
         "message": _message(),
         "component": pl.lit(COMPONENT),
         "reporting_controller": pl.lit(CONTROLLER),
@@ -112,6 +111,7 @@ def _whole(members: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
         pl.col("first_seen").min(),
         pl.col("revisions", "occurrences").sum(),
         members=pl.col("summary").n_unique().cast(pl.Int64),
+        objects=pl.struct("target_namespace", "regarding_kind", "regarding_name").n_unique().cast(pl.Int64),
     )
     absent = (
         totals.select("incident", "workspace", "last_at")

@@ -17,7 +17,7 @@ from batcher.stages.match import Match, matches
 from batcher.telemetry import Verdict
 
 DEFAULT_NAMESPACE = "default"
-_MAY_BE_TOLD = pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value])
+_MAY_BE_TOLD = pl.col("verdict").is_in([Verdict.KEPT.value, Verdict.UNMAPPED.value, Verdict.LIMITED.value])
 """What is filtered or only archived is told nowhere, whatever a route says."""
 
 

@@ -50,16 +50,16 @@ def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data
     code, out = show(data_dir)
     assert code == 0
     lines = out.splitlines()
-    assert lines[:6] == [
+    assert lines[:7] == [
         "service    running, process 4711",
         "batches    3; 4 occurrences, 4 gaps",
-        "verdicts   4 kept, 4 unmapped, 4 archive-only, 4 filtered",
+        "verdicts   4 kept, 4 unmapped, 4 limited, 4 archive-only, 4 filtered",
         "summaries  5 open, 6 writes pending",
         "incidents  2 open, 4 ended",
         "config     batcher.yaml: clusters: required",
         "archive    away",
     ]
-    header, one, two = (line.split() for line in lines[7:])
+    header, one, two = (line.split() for line in lines[8:])
     assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "LAST", "CONTACT", "RESTARTS", "EVENTS", "LAST",
                       "ERROR"]  # fmt: skip
     assert one[:3] + one[-2:] == ["us-west1", "connected", "0.5s", "2", "1,234"]

@@ -35,7 +35,7 @@ def in_shop(w: World) -> list[tuple[str, str]]:
 def told_of(w: World, cluster: str) -> list[tuple[str, int]]:
     """The summaries of ``root:shop`` about ``cluster``: whom each is about, and its count."""
     events = [event for event in w.sandbox.kcp.workspaces["root:shop"].events() if "labels" in event["metadata"]]
-    ours = [e for e in events if e["metadata"]["annotations"]["kcp.io/source-cluster"] == cluster]
+    ours = [e for e in events if e["metadata"]["annotations"].get("kcp.io/source-cluster") == cluster]
     return [(event["involvedObject"]["name"], event["count"]) for event in ours]
 
 

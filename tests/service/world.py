@@ -82,7 +82,8 @@ def totals(directory: DataDirectory) -> Mapping[str, int]:
 
 def told(events: Iterable[Mapping[str, Any]]) -> int:
     """How many occurrences the summaries among a workspace's ``events`` say there were; incidents tell them again."""
-    summaries = [event["metadata"] for event in events if event["metadata"]["labels"][OWN_LABEL] == "summary"]
+    ours = [event["metadata"] for event in events if "labels" in event["metadata"]]
+    summaries = [metadata for metadata in ours if metadata["labels"][OWN_LABEL] != "incident"]
     return sum(int(metadata["annotations"]["batcher.kcp.io/occurrences"]) for metadata in summaries)
 
 
