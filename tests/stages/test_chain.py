@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -329,6 +329,10 @@ few = st.lists(
 )  # fmt: skip
 
 
+stories = settings(max_examples=max(10, settings().max_examples // 5))  # a story is many frames
+
+
+@stories
 @given(few)
 def test_the_cause_is_the_one_that_a_look_at_every_pair_finds(rows: Rows) -> None:
     every = happenings(rows, LINE)
@@ -413,6 +417,7 @@ def test_the_surest_cause_of_a_summary_is_kept_and_what_is_final_goes_before_a_g
     assert kept(linked(1, effect="new", confidence=0.1)) == [("new", "A")]
 
 
+@stories
 @given(few, st.randoms(use_true_random=False))
 def test_neither_the_order_of_rows_nor_of_what_is_known_chooses(rows: Rows, chance: Any) -> None:
     shuffled = chance.sample(list(rows), len(rows))
@@ -423,6 +428,7 @@ def test_neither_the_order_of_rows_nor_of_what_is_known_chooses(rows: Rows, chan
     assert find(every.lazy(), other.lazy(), rules=LINE).collect().schema == FOUND
 
 
+@stories
 @given(few)
 def test_every_effect_has_one_cause_that_was_told_of_and_a_root_that_has_none(rows: Rows) -> None:
     every = happenings(rows, LINE)

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.schema import CAUSES, KNOWN_CAUSES, OPEN_SUMMARIES
@@ -67,6 +67,10 @@ places = st.sampled_from(["", "root:shop", "root:bank"])
 spaces = st.sampled_from(["", "web", "db"])
 
 
+stories = settings(max_examples=max(10, settings().max_examples // 5))  # a story is many frames
+
+
+@stories
 @given(
     places, spaces, places, spaces, st.sampled_from(["Pod", "Node"]), st.sampled_from(["Pod", "Node"]), st.booleans()
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.schema import HAPPENINGS, OCCURRENCES, PODS
@@ -79,6 +79,10 @@ def test_what_is_older_than_a_day_or_beyond_the_most_is_forgotten() -> None:
 moves = st.lists(st.tuples(st.sampled_from(["web", "api"]), st.sampled_from(["n1", "n2"])), max_size=8)
 
 
+stories = settings(max_examples=max(10, settings().max_examples // 5))  # a story is many frames
+
+
+@stories
 @given(moves, st.integers(0, 8), st.randoms(use_true_random=False))
 def test_the_state_holds_where_each_pod_was_told_last_wherever_a_batch_is_cut(
     told: list[tuple[str, str]], cut: int, chance: Any
