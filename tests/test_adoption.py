@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -319,6 +319,10 @@ def timed(waits: Sequence[Happening]) -> list[Happening]:
 CONFIGURED = replace(RULES, mapping=(Rule("*", "web", "root:c"),))
 
 
+histories = settings(max_examples=max(20, settings().max_examples // 5))  # a batch for each step of a story
+
+
+@histories
 @given(happenings, st.sets(st.integers(1, 8)), st.sampled_from([RULES, ROUTED, CONFIGURED, FOLDED, FOLDED_ALL]))
 def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening], cuts: set[int], rules: Rules) -> None:
     story = timed(waits)
@@ -336,6 +340,7 @@ def test_summaries_are_the_same_wherever_batches_are_cut(waits: list[Happening],
     assert_frame_equal(cut, whole, check_row_order=False)
 
 
+@histories
 @given(happenings, st.sampled_from([RULES, FOLDED]))
 def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: list[Happening], rules: Rules) -> None:
     story = timed(waits)
@@ -345,6 +350,7 @@ def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: lis
     assert got == _owed(story)
 
 
+@histories
 @given(happenings)
 def test_a_route_elsewhere_is_told_every_event_once_and_changes_nothing_at_home(waits: list[Happening]) -> None:
     story = timed(waits)
@@ -357,6 +363,7 @@ def test_a_route_elsewhere_is_told_every_event_once_and_changes_nothing_at_home(
     assert (there["occurrences"].sum(), set(there["workspace"]) <= {"root:sre"}) == (events, True)
 
 
+@histories
 @given(happenings, st.lists(st.sampled_from(["root:a", "root:b", "root:evil", ""]), max_size=3))
 def test_neither_a_claim_nor_a_route_reaches_a_workspace_that_is_not_allowed(
     waits: list[Happening], places: list[str]
@@ -380,6 +387,7 @@ steps = st.lists(
 )  # fmt: skip
 
 
+@histories
 @given(steps)
 def test_whatever_is_said_or_configured_no_tenant_reads_what_may_be_anothers(
     story: list[str | Claimed | Rules],
