@@ -194,6 +194,14 @@ def test_a_namespace_adopts_again_when_its_object_is_long_gone() -> None:
         assert told(one_by_one(story, rules)) == told(after(story, rules=rules)) == [(workspace, "api", 1)]
 
 
+def test_what_its_object_has_spoken_of_is_not_adopted_by_its_namespace_when_the_word_is_replaced() -> None:
+    rules = replace(RULES, trust=OBJECTS_FIRST)
+    story: list[Happening] = [(0, EVENT), (1, Object("u2", "")), (2, Namespace("root-n")), (3, Object("u2", "root-b")),
+                              (4, Event("Other"))]  # fmt: skip
+    expected = [("", "api", 1), ("root-n", "other", 1)]
+    assert told(one_by_one(story, rules)) == told(after(story, rules=rules)) == expected
+
+
 def test_a_target_that_only_follows_from_a_later_word_of_its_namespace_adopts_nothing() -> None:
     rules = replace(RULES, trust=LOCATORS_FIRST)
     story: list[Happening] = [(0, EVENT), (1, Namespace("", "unreadable")), (2, A), (3, Namespace("")), (4, EVENT)]

@@ -118,7 +118,8 @@ def instead(found: pl.LazyFrame, judged: pl.LazyFrame, *, remembered: timedelta)
     In: rows of :func:`name_objects`.
     """
     lines = judged.sort("position")
-    said = lines.select(*CLAIMED, told_by="position", is_said=pl.lit(value=True), left_at="gone_at")
+    # When an object that is known said its first word is not: before the batch.
+    said = lines.select(*CLAIMED, told_by="spoken", is_said=pl.lit(value=True), left_at="gone_at").sort("told_by")
     told = {"told_by": pl.col("position"), "told_at": pl.col("received_at")}
     own = lines.filter(pl.col("to_workspace").is_not_null()).select(
         *CLAIMED, "position", *_TO, *_WAS, **told, claimed_uid="uid"
