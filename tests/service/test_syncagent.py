@@ -1,8 +1,10 @@
 """Events of objects that api-syncagent made, and of their Pods, in the workspace that the objects came from."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from batcher.errors import DataDirError
 from batcher.sandbox.resources import EVENTS, RESOURCES
 from batcher.status import read_status
 from batcher.verify import verify
@@ -39,7 +41,7 @@ async def test_an_object_and_its_pods_are_told_of_in_the_workspace_that_it_came_
         cluster.create_object(DEPLOYMENT, outside.logical, deployment("x1-y2", outside.logical, "web"))
         async with batcher("run", "--config", str(w.config)) as process:
             await until(lambda: w.totals().get("unmapped") == 3)
-            await until(lambda: "HTTP 404 NotFound" in read_status(w.directory.root).clusters[0].last_error)
+            await until(lambda: "HTTP 404 NotFound" in trouble(w))
             uid = cluster.create_object(DEPLOYMENT, here, deployment("x1-y2", here, "web"))["metadata"]["uid"]
             there = target.create_object(DEPLOYMENT, "shop", {"metadata": {"name": "web"}})
             cluster.create_object(EVENTS, here, event("late", here, "Deployment", "x1-y2", uid=uid))
@@ -54,6 +56,13 @@ async def test_an_object_and_its_pods_are_told_of_in_the_workspace_that_it_came_
         assert [found["message"] for found in told.values() if here in found["message"]] == []
         assert outside.events() == []
         assert [check.name for check in verify(w.directory, w.directory.archive) if not check.ok] == []
+
+
+def trouble(w: World) -> str:
+    """What the service says of its clusters; nothing before it has said anything."""
+    with contextlib.suppress(DataDirError):
+        return "; ".join(cluster.last_error for cluster in read_status(w.directory.root).clusters)
+    return ""
 
 
 def configure(w: World, logical: str) -> None:
