@@ -212,8 +212,9 @@ _SESSION: Columns = {name: TIME if name == "began_at" else pl.String for name in
 OPEN_SLOTS: Columns = {"summary": pl.String, **_SESSION, "slot": pl.Int64, **MEASURES}
 """State: the slot that an open session is in."""
 
-SUMMARIES: Columns = {"batch": pl.Int64, "closed_at": TIME, **OPEN_SLOTS}
-"""Archive: one row a slot, written when it closes."""
+SUMMARIES: Columns = {"batch": pl.Int64, "closed_at": TIME, **OPEN_SLOTS, "cluster_labels": pl.String}
+"""Archive: one row a slot, written when it closes; ``cluster_labels`` are those that the configuration gave the
+cluster then, as JSON: regions and providers to ask by."""
 
 OF_INCIDENTS = ("incident", "clusters", "cause")
 """Columns of open summaries that incidents fill; older versions did not know them."""
@@ -651,6 +652,7 @@ BATCHES: Columns = {
     "writes": pl.Int64,
     "slots": pl.Int64,
     "incidents": pl.Int64,
+    "links": pl.Int64,
     "gaps": pl.Int64,
 }
 """Archive: one row a batch with all its sums; ``opened``, ``revived`` and the three ends count summaries,

@@ -17,6 +17,7 @@ DATED_BY = {
     "occurrences": "received_at",
     "summaries": "closed_at",
     "incidents": "closed_at",
+    "links": "final_at",
     "dead_letters": "died_at",
     "gaps": "to_at",
     "batches": "now",

@@ -42,6 +42,8 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     """How many were heard of, by what is wrong with their word; ``none`` are those that are believed."""
     objects: dict[str, int] = {}
     """The same of objects that say themselves whose they are."""
+    publish_lag_ms: int = 0
+    """From happening to the first write in a workspace, mean of the newest batch that heard of one."""
 
     @property
     def flawed(self) -> dict[str, int]:
@@ -134,6 +136,7 @@ _TOTALS = {
     "batcher_rows_folded": "folded",
     "batcher_writes": "writes",
     "batcher_incidents": "incidents",
+    "batcher_links": "links",
     "batcher_gaps": "gaps",
 }
 """Metrics that are a sum of all batches (:data:`batcher.schema.SUMS`); versions before knew fewer of them."""
@@ -193,6 +196,7 @@ def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
     yield Sample("batcher_cluster_insecure", cluster.insecure, labels)
     yield Sample("batcher_cluster_recovered", cluster.recovered, labels)
     yield Sample("batcher_cluster_lag_seconds", cluster.lag_ms / 1000, labels)
+    yield Sample("batcher_cluster_publish_lag_seconds", cluster.publish_lag_ms / 1000, labels)
     if cluster.last_contact_at:
         yield Sample("batcher_cluster_last_contact_seconds", cluster.last_contact_at.timestamp(), labels)
     if cluster.last_event_at:

@@ -137,6 +137,7 @@ METRICS = {
     "batcher_writes": Metric("counter", "Events written to workspaces."),
     "batcher_incidents": Metric("counter", "Incidents that have ended."),
     "batcher_incidents_open": Metric("gauge", "Incidents that go on."),
+    "batcher_links": Metric("counter", "Summaries linked to their cause."),
     "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
     "batcher_batches": Metric("counter", "Batches committed."),
     "batcher_summaries_open": Metric("gauge", "Summaries that go on, or are not in their workspace yet."),
@@ -161,6 +162,9 @@ METRICS = {
     "batcher_cluster_insecure": Metric("gauge", "1 if the cluster's server is not verified.", ("cluster",)),
     "batcher_cluster_recovered": Metric("counter", "Revisions that only an audit found.", ("cluster",)),
     "batcher_cluster_lag_seconds": Metric("gauge", "From happening to receipt, newest batch's mean.", ("cluster",)),
+    "batcher_cluster_publish_lag_seconds": Metric(
+        "gauge", "From happening to its first write in a workspace, newest mean.", ("cluster",)
+    ),
     "batcher_cluster_last_contact_seconds": Metric("gauge", "Unix time of the last sign of life.", ("cluster",)),
     "batcher_cluster_last_event_seconds": Metric("gauge", "Unix time of the last received Event.", ("cluster",)),
 }

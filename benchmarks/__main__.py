@@ -9,7 +9,19 @@ import importlib
 import platform
 from importlib.metadata import version
 
-NAMES = ("path", "filtering", "quotas", "correlating", "watching", "publishing", "memory", "idle", "soak", "restart")
+NAMES = (
+    "path",
+    "filtering",
+    "quotas",
+    "correlating",
+    "chaining",
+    "watching",
+    "publishing",
+    "memory",
+    "idle",
+    "soak",
+    "restart",
+)
 
 
 def main() -> None:

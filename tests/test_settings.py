@@ -6,6 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from batcher.causes import CauseRule, Side
 from batcher.errors import ConfigError
 from batcher.settings import Match, Settings, allowed, load, parse_duration, validate
 
@@ -374,3 +375,43 @@ def test_a_redaction_that_is_wrong_is_told_with_its_path_and_the_reason(redactio
 def test_a_redaction_replaces_by_three_stars_unless_told_otherwise() -> None:
     said = validate(document(transform={"redact": [{"name": "a", "pattern": "x", "at": "spool"}]}), "t")
     assert said.transform.redact[0].replace == "***"
+
+
+def chain_rule(**said: Any) -> dict[str, Any]:
+    return {"name": "failover", "cause": ["FailoverStarted"], "effect": ["Unhealthy"], "join": "namespace"} | said
+
+
+def test_a_causal_rule_names_reasons_and_has_a_lag() -> None:
+    said = [
+        chain_rule(largestLag="2m"),
+        chain_rule(name="other", cause=["A", "B"], effect=["C"], join="image", weight=1),
+    ]
+    one, other = (each.rule for each in validate(document(chains={"rules": said}), "test.yaml").chains.rules)
+    assert one == CauseRule("failover", Side(("FailoverStarted",)), Side(("Unhealthy",)), "namespace", MINUTES[2], 0.8)
+    assert other == CauseRule("other", Side(("A", "B")), Side(("C",)), "image", MINUTES[5], 1.0)
+
+
+MINUTES = [timedelta(minutes=n) for n in range(6)]
+
+
+def test_everything_wrong_with_causal_rules_is_told_at_once() -> None:
+    wrong = [chain_rule(join="uid", largestLag="11m"), chain_rule(name="", effect=[], weight=2), chain_rule(cuase="X")]
+    found = problems(chains={"rules": wrong}, surprise=1)
+    assert sorted(problem.partition(":")[0] for problem in found) == [
+        "chains.rules[0].join", "chains.rules[0].largestLag", "chains.rules[1].effect", "chains.rules[1].name",
+        "chains.rules[1].weight", "chains.rules[2].cuase", "surprise",
+    ]  # fmt: skip
+
+
+def test_causal_rules_that_lead_back_or_share_a_name_are_told_at_once() -> None:
+    wrong = [
+        chain_rule(),
+        chain_rule(),
+        chain_rule(name="back", cause=["BackOff"], effect=["Unhealthy"]),
+        chain_rule(name="creating"),
+    ]
+    (found,) = problems(chains={"rules": wrong})
+    assert found.startswith(
+        "chains: rules: failover: there is a rule of that name already; creating: there is a rule of"
+    )
+    assert "back: leads back to its own cause, alone or with rules that follow it" in found

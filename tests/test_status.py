@@ -14,6 +14,7 @@ CLUSTER = ClusterStatus(
     name="us-west1", watch="connected", uid="u", last_event_at=NOW, last_contact_at=NOW, restarts=2, lists=1,
     recovered=0, insecure=False, last_error="", events=10, occurrences=12, warnings=3, lag_ms=400,
     namespaces={"none": 7, "other-name": 2, "duplicate": 0}, objects={"none": 3, "incomplete": 0},
+    publish_lag_ms=900,
 )  # fmt: skip
 STATUS = Status(
     at=NOW, pid=1, interval_seconds=5.0, batch=3, totals=dict.fromkeys(SUMS, 4), open_summaries=5, pending_writes=6,
@@ -49,6 +50,7 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
     values = {(sample.name, sample.labels): sample.value for sample in samples(STATUS)}
     assert values["batcher_cluster_connected", ("us-west1",)] == 1
     assert values["batcher_cluster_lag_seconds", ("us-west1",)] == 0.4
+    assert values["batcher_cluster_publish_lag_seconds", ("us-west1",)] == 0.9
     assert values["batcher_archive_away", ()] == 1
     assert values["batcher_spool_blocked", ()] == 0
     assert values["batcher_lines", ("quarantined",)] == 4

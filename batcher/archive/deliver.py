@@ -20,13 +20,14 @@ from batcher import disk
 from batcher.archive import log
 from batcher.archive.owner import confirm_owner
 from batcher.errors import ArchiveError
-from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, INCIDENTS, OCCURRENCES, SUMMARIES, Columns, empty
+from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, INCIDENTS, LINKS, OCCURRENCES, SUMMARIES, Columns, empty
 from batcher.staging import StagedFile
 
 COLUMNS: dict[str, Columns] = {
     "occurrences": OCCURRENCES,
     "summaries": SUMMARIES,
     "incidents": INCIDENTS,
+    "links": LINKS,
     "dead_letters": DEAD_LETTERS,
     "gaps": GAPS,
     "batches": BATCHES,

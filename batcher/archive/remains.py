@@ -19,20 +19,24 @@ from batcher import schema
 from batcher.archive.deliver import COLUMNS
 from batcher.archive.read import scan, settled
 from batcher.decode import cluster_key
-from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, told
+from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, empty_state, told
+from batcher.pipeline.chains import NOT_MOVED, chains
 from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
 from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.chain import REMEMBERED
 from batcher.stages.correlate import STAGED, is_silent, stages_of
 from batcher.stages.enlist import enlisted
 from batcher.stages.filter import kind_of_verdict
 from batcher.stages.fold import fold, places
+from batcher.stages.happen import LINKED_WITHIN
 from batcher.stages.listen import last_clocks, lifetime
 from batcher.stages.reach import reach
 from batcher.stages.restore import (
     restore_clocks,
     restore_limits,
+    restore_links,
     restore_members,
     restore_objects,
     restore_parts,
@@ -147,7 +151,8 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         .with_columns(pl.col("incident").fill_null(""))
         .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))
     )
-    found = {
+    chained = _chained(root, last, occurrences, parts, summaries, rules=rules, now=now)
+    found = chained | {
         "clocks": last_clocks(clocks).sort(STATE_KEYS["clocks"]),
         "seen": restore_seen(recent, clocks, event_ttl=event_ttl).sort(STATE_KEYS["seen"]),
         "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
@@ -180,6 +185,28 @@ def _members(
     found = restore_members(folded, routed, slots, parts, window=window, longest=longest, critical=rules.critical)
     staged = stages_of(found.collect().lazy(), over=is_silent(last.at, window))
     return staged.filter(~pl.col("is_over")).collect().lazy()
+
+
+def _chained(
+    root: Path,
+    last: _Last,
+    occurrences: pl.LazyFrame,
+    parts: pl.LazyFrame,
+    summaries: pl.LazyFrame,
+    *,
+    rules: Rules,
+    now: datetime,
+) -> dict[str, pl.LazyFrame]:
+    """What may still be a cause or an effect; which links were written is in the archive."""
+    recent = occurrences.filter(pl.col("received_at") >= last.at - LINKED_WITHIN)
+    done = chains(recent, parts, NOT_MOVED.lazy(), empty_state(), batch=last.batch, now=now, rules=rules)
+    links = scan(root, "links", since=last.at - REMEMBERED)
+    return {
+        "happenings": done.happenings.lazy(),
+        "pods": done.pods.lazy(),
+        "causes": done.causes.lazy().join(summaries, on="summary", how="semi"),
+        "known_links": restore_links(links, since=last.at - REMEMBERED),
+    }
 
 
 def _slots(root: Path, since: datetime) -> pl.DataFrame:
@@ -217,6 +244,7 @@ def _torn(root: Path, last: _Last) -> pl.DataFrame:
         "occurrences": {"received": pl.len(), "revisions": pl.len(), "occurrences": pl.sum("grew"), **verdicts},
         "summaries": {"slots": pl.len()},
         "incidents": {"incidents": pl.len()},
+        "links": {"links": pl.len()},
         "dead_letters": {"dead_lettered": pl.len(), "opened": pl.len()},
         "gaps": {"gaps": pl.len()},
     }

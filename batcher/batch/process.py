@@ -265,12 +265,12 @@ def _again(directory: DataDirectory, plan: Plan) -> Again:
 
 
 def _add(so_far: dict[str, dict[str, int]], batch: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    """Totals by cluster; the lag is the newest, not a sum."""
-    added = {
-        name: {key: value + (so_far.get(name, {}).get(key, 0) if key != "lag_ms" else 0) for key, value in new.items()}
-        for name, new in batch.items()
-    }
-    return so_far | added
+    """Totals by cluster; lags are the newest, not sums."""
+    return so_far | {name: so_far.get(name, {}) | _added(so_far.get(name, {}), new) for name, new in batch.items()}
+
+
+def _added(so_far: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+    return {key: value if key.endswith("lag_ms") else value + so_far.get(key, 0) for key, value in new.items()}
 
 
 def latest(directory: DataDirectory) -> tuple[Commit, State]:

@@ -77,7 +77,7 @@ class Commit(msgspec.Struct, frozen=True):
     totals: dict[str, int]
     """The sums of all batches up to this one."""
     clusters: dict[str, dict[str, int]]
-    """By the cluster's name: events, occurrences and warnings so far, lag_ms of its newest batch."""
+    """By the cluster's name: events, occurrences and warnings so far, and the newest lag_ms and publish_lag_ms."""
     files: list[StagedFile]
     changes: str
     """Digest of the changes of state."""
@@ -161,10 +161,11 @@ def _read(frames: dict[str, pl.DataFrame], name: str, columns: Columns) -> pl.Da
 
 
 def _encode(frames: dict[str, pl.DataFrame]) -> bytes:
+    """Equal frames give equal bytes: polars' own string columns would tell which buffers their texts came from."""
     parts: dict[str, bytes] = {}
     for name, frame in frames.items():
         buffer = io.BytesIO()
-        frame.write_ipc(buffer)
+        frame.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
         parts[name] = buffer.getvalue()
     return zstandard.ZstdCompressor(level=1).compress(msgspec.msgpack.encode(parts))
 

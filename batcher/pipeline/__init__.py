@@ -12,6 +12,7 @@ import polars as pl
 
 from batcher import schema
 from batcher.decode import Decoded, Retried
+from batcher.pipeline.chains import chains
 from batcher.pipeline.incidents import Given, still_open, tell
 from batcher.pipeline.result import Result, result
 from batcher.pipeline.rules import Rules
@@ -37,7 +38,7 @@ from batcher.stages.carry import carry_slots
 from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
-from batcher.stages.enrich import regard_owner
+from batcher.stages.enrich import publish_lag, regard_owner
 from batcher.stages.filter import cases, filter_rows
 from batcher.stages.fold import fold, places
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
@@ -91,7 +92,6 @@ def run(
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
-    clocks_now = as_of(last_clocks(pl.concat([known_clocks, clocks])), now)
     lines, counted = _lines(listen(measure(decoded.lines.lazy()), clocks), seen, known_clocks, again)
     rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
     defined = redefined(state["definitions"], rules.definitions)
@@ -113,7 +113,8 @@ def run(
         all_over=defined.ends,
     )
     renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
-    given = Given(happened, parts, mapped.claims, renewed.summaries, renewed.touched)
+    linked = chains(located, parts, mapped.moved, state, batch=batch, now=now, rules=rules)
+    given = Given(happened, parts, mapped.claims, renewed.summaries, renewed.touched, linked.explained)
     telling = tell(state, given, batch=batch, now=now, rules=rules, collect=_collected)
     frames = {
         "rows": rows.group_by("is_new").len(),
@@ -122,13 +123,17 @@ def run(
         "rules": tally(located, cases(rules.filter)),
         "occurrences": _archived(located, batch),
         "seen": remember(rows).sort(OCCURRENCE),
-        "forgotten": forgotten(seen, clocks_now, event_ttl=event_ttl).sort(OCCURRENCE),
+        "forgotten": forgotten(
+            seen, as_of(last_clocks(pl.concat([known_clocks, clocks])), now), event_ttl=event_ttl
+        ).sort(OCCURRENCE),
         "gaps": find_gaps(contacts, known, event_ttl=event_ttl),
         "contacts": last_contacts(contacts).sort(STREAM),
         "clocks": last_clocks(clocks).sort("cluster_key"),
         **mapped.frames(renewed.summaries),
         **_served(state["served"].lazy(), uses(targets), now, rules),
         **_listings(state["listings"].lazy(), said.lists),
+        "publish_lag": publish_lag(mapped.summaries, outcomes.lazy()),
+        "open_before": mapped.summaries.select("summary"),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
         **_places(placed, [places(folded, placed, window=rules.window), limits(located, placed)], now),
         "folded": folded.filter(kind=SummaryKind.FOLDED.value).select(pl.len()),
@@ -140,7 +145,7 @@ def run(
     }
     done = dict(zip(frames, pl.collect_all(list(frames.values()), engine="in-memory"), strict=True))
     readable = again.retried.places.join(done.pop("retried"), on="place")
-    done["retries"] = pl.concat([readable, again.retried.others]).sort("position")
+    done |= {"retries": pl.concat([readable, again.retried.others]).sort("position"), **linked._asdict()}
     return result(decoded, outcomes, done, batch=batch, now=now, rules=rules)
 
 

@@ -12,6 +12,7 @@ from batcher.pipeline.hits import rule_counts
 from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_KEYS, Change, told_again_stays, with_others
 from batcher.redact import redacted
+from batcher.stages.enrich import with_labels
 from batcher.stages.filter import cases
 from batcher.stages.gaps import STREAM
 from batcher.stages.render import Look, render
@@ -25,7 +26,8 @@ class Result(NamedTuple):
     changes: dict[str, Change]
     sums: dict[str, int]
     clusters: dict[str, dict[str, int]]
-    """By the cluster's name: events, occurrences, warnings (occurrences of that type), lag_ms (mean)."""
+    """By the cluster's name: events, occurrences, warnings (occurrences of that type), lag_ms, and where something was
+    written first, publish_lag_ms (means)."""
     rules: tuple[RuleCount, ...] = ()
     """What each rule of the filter did, in the order in which they are asked."""
 
@@ -42,15 +44,18 @@ def result(
     """Return the result of batch ``batch`` from ``frames``, which the stages gave by the names of ``run``."""
     slots, summaries = frames["slots"], frames["summaries"]
     ended = summaries.filter(pl.col("end").is_not_null())
+    causes = _of_open_ones(frames["causes"], frames["open_before"], summaries)
     refused = ended.filter(pl.col("end") == "dead_lettered")
     message = redacted(pl.col("message"), rules.redact_archive)
-    dead = _dead_letters(refused.with_columns(message), frames["nodes_known"], batch=batch, now=now, look=rules.look)
+    dead = _dead_letters(refused.with_columns(message), frames, batch=batch, now=now, look=rules.look)
     stamp = {"batch": pl.lit(batch, pl.Int64)}
     tables = {
         "occurrences": frames["occurrences"].with_columns(message),
-        "summaries": slots.filter("over")
+        "summaries": with_labels(slots.lazy().filter("over"), rules.cluster_labels)
         .with_columns(message, **stamp, closed_at=pl.lit(now).cast(schema.TIME))
-        .select(*schema.SUMMARIES),
+        .select(*schema.SUMMARIES)
+        .collect(engine="in-memory"),
+        "links": frames["links"],
         "dead_letters": dead,
         "incidents": frames["incidents"]
         .with_columns(**stamp, closed_at=pl.lit(now).cast(schema.TIME))
@@ -83,6 +88,10 @@ def result(
         "places": Change(frames["places"], frames["places_gone"]),
         "members": Change(frames["members"], frames["members_gone"]),
         "presence": Change(frames["presence"], frames["presence_gone"]),
+        "happenings": Change(frames["happenings"], frames["happenings_gone"]),
+        "known_links": told_again_stays("known_links", frames["known_links"], frames["known_links_gone"]),
+        "causes": Change(causes, pl.concat([frames["causes_gone"], ended.select("summary")])),
+        "pods": told_again_stays("pods", frames["pods"], frames["pods_gone"]),
         "contacts": Change(frames["contacts"], frames["contacts"].clear().select(STREAM)),
         "clocks": Change(frames["clocks"], frames["clocks"].clear().select("cluster_key")),
     }
@@ -91,6 +100,8 @@ def result(
     tables["batches"] = pl.DataFrame([[row[name] for name in schema.BATCHES]], schema=schema.BATCHES, orient="row")
     clusters = {row.pop("cluster"): row for row in frames["clusters"].iter_rows(named=True)}
     counts = rule_counts(frames["rules"], cases(rules.filter), rows=len(tables["occurrences"]), now=now)
+    for cluster, lag in frames["publish_lag"].iter_rows():
+        clusters.setdefault(cluster, {})["publish_lag_ms"] = lag
     return Result(tables, changes, sums, clusters, counts)
 
 
@@ -127,12 +138,23 @@ def _sums(
         "writes": int(outcomes["written"].sum()),
         "slots": len(tables["summaries"]),
         "incidents": len(tables["incidents"]),
+        "links": len(tables["links"]),
         "gaps": len(tables["gaps"]),
     }
 
 
-def _dead_letters(dead: pl.DataFrame, nodes: pl.DataFrame, *, batch: int, now: datetime, look: Look) -> pl.DataFrame:
-    events = render(dead.lazy(), nodes.lazy(), now=now, look=look).select("summary", "event")
+def _of_open_ones(causes: pl.DataFrame, before: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
+    """Those of ``causes`` whose summary goes on: no other has any use for them."""
+    ended = changed.filter(pl.col("end").is_not_null())
+    goes_on = pl.concat([before, changed.select("summary")]).join(ended, on="summary", how="anti")
+    return causes.join(goes_on, on="summary", how="semi")
+
+
+def _dead_letters(
+    dead: pl.DataFrame, frames: dict[str, pl.DataFrame], *, batch: int, now: datetime, look: Look
+) -> pl.DataFrame:
+    nodes, causes = frames["nodes_known"].lazy(), frames["causes_known"].lazy()
+    events = render(dead.lazy(), nodes, now=now, look=look, causes=causes).select("summary", "event")
     return (
         dead.lazy()
         .join(events, on="summary")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from batcher.causes import CauseRule
 from batcher.redact import Redaction
 from batcher.stages.adopt import Mapping
 from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
@@ -76,6 +77,11 @@ class Rules:
     def correlates(self) -> bool:
         """Whether incidents are looked for."""
         return self.correlation_window > timedelta(0)
+
+    chains: tuple[CauseRule, ...] = ()
+    """What leads to what, beside :data:`batcher.causes.BUILT_IN`."""
+    cluster_labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the cluster's name."""
 
     @property
     def bounds(self) -> Bounds:

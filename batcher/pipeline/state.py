@@ -27,6 +27,10 @@ STATE_KEYS: dict[str, tuple[str, ...]] = {
     "places": ("level", "key"),
     "members": ("incident", "summary"),
     "presence": ("workspace", "cluster_uid"),
+    "happenings": ("position",),
+    "known_links": schema.LINKED,
+    "causes": ("summary",),
+    "pods": ("cluster_uid", "namespace", "name"),
 }
 """The tables of the state, each with the columns that name a row."""
 
@@ -45,6 +49,10 @@ STATE_COLUMNS: dict[str, schema.Columns] = {
     "places": schema.PLACES,
     "members": schema.MEMBERS,
     "presence": schema.PRESENCE,
+    "happenings": schema.HAPPENINGS,
+    "known_links": schema.KNOWN_LINKS,
+    "causes": schema.KNOWN_CAUSES,
+    "pods": schema.PODS,
 }
 
 State = dict[str, pl.DataFrame]

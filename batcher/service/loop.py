@@ -48,6 +48,8 @@ from batcher.watch import Fleet
 
 log = structlog.get_logger("batcher")
 
+_COUNTED = ("events", "occurrences", "warnings", "lag_ms", "publish_lag_ms")
+
 
 class Edges(NamedTuple):
     """What of a service talks to others: source clusters, kcp, the archive."""
@@ -390,7 +392,7 @@ class Service:
             last_error=watch.last_error,
             namespaces=namespaces,
             objects=objects,
-            **{key: total.get(key, 0) for key in ("events", "occurrences", "warnings", "lag_ms")},
+            **{key: total.get(key, 0) for key in _COUNTED},
         )
 
     def health(self) -> Health:

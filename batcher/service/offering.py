@@ -17,7 +17,7 @@ def offers(
 ) -> list[Write]:
     """Return the writes that are due (:func:`batcher.stages.settle.due`), oldest key first."""
     chosen = due(state["open_summaries"].lazy(), now=now, rewrite_after=rewrite_after, rewrite_most=rewrite_most)
-    events = render(chosen, state["nodes"].lazy(), now=now, look=look)
+    events = render(chosen, state["nodes"].lazy(), now=now, look=look, causes=state["causes"].lazy())
     return _writes(events.collect(engine="in-memory"))
 
 

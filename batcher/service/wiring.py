@@ -55,6 +55,8 @@ def rules_of(settings: Settings) -> Rules:
         redact_publish=_redactions(settings, "publish"),
         correlation_window=settings.correlation.window if settings.correlation.enabled else timedelta(0),
         correlation_longest=settings.correlation.max_duration,
+        chains=tuple(each.rule for each in settings.chains.rules),
+        cluster_labels={cluster.name: dict(cluster.labels) for cluster in settings.clusters if cluster.labels},
         max_age=settings.publish.max_age,
         max_pending=settings.publish.max_pending,
     )

@@ -5,6 +5,7 @@ are errors, and every error is reported at once with its path. Nothing here open
 kubeconfig is found by the one who connects, who also looks into directories of them (:func:`find_clusters`).
 """
 
+from batcher.settings.chains import ChainRule
 from batcher.settings.destination import Kcp, Publish
 from batcher.settings.directories import directories, find_clusters, kubeconfigs, waiting
 from batcher.settings.document import Settings, refuse_fixed
@@ -22,7 +23,7 @@ from batcher.settings.sources import Cluster, ClusterDirectory, Credentials
 from batcher.settings.values import duration_flag, format_size, parse_duration
 
 __all__ = [
-    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "Cluster", "ClusterDirectory", "Correlation",
+    "API_VERSION", "Aggregation", "Archive", "BatchSettings", "ChainRule", "Cluster", "ClusterDirectory", "Correlation",
     "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "Limit", "Log", "MappingRule", "Match", "Place", "Publish",
     "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "directories",
     "duration_flag", "find_clusters", "format_size", "gates_shown", "kubeconfigs", "load", "parse_duration",

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from pydantic.alias_generators import to_camel
 
 from batcher.errors import ConfigError
+from batcher.settings.chains import Chains
 from batcher.settings.destination import Kcp, Publish
 from batcher.settings.filtering import Filter
 from batcher.settings.gates import Gate, Gates, is_on
@@ -43,6 +44,7 @@ class Settings(Model):
     limit: Limit = Limit()
     aggregation: Aggregation = Aggregation()
     correlation: Correlation = Correlation()
+    chains: Chains = Chains()
     transform: Transform = Transform()
     batch: BatchSettings = BatchSettings()
     archive: Archive = Archive()

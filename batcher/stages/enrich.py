@@ -1,25 +1,38 @@
-"""Whose object it is: the owner of a Pod or ReplicaSet, guessed from its name.
+"""What rows do not say themselves: whose object it is, which cluster that was, how soon it was told.
 
-A universal workspace has Deployments and neither Pods nor ReplicaSets, so a line about the owner is the one
-a tenant can look up; and the line of a hundred Pods of one rollout is one. The guess is pure and needs no
+A universal workspace has Deployments and CronJobs and neither Pods nor ReplicaSets, so a line about the owner is the
+one a tenant can look up; and the line of a hundred Pods of one rollout is one. The guess is pure and needs no
 look-up: controllers name what they make with alphabets that people do not use (``rand.SafeEncodeString``:
-no vowels, no 0, 1 and 3).
+no vowels, no 0, 1 and 3), and CronJobs with the minute since 1970. Only a name that nobody else gives is taken for
+one: ``db-0`` may be a StatefulSet's or a Pod of its own, ``agent-x2z4t`` a DaemonSet's, a Job's or a bare ReplicaSet's,
+and a line about an object that is not there could not be looked up. They stay as they are.
+
+Image, volume, node and container are read from a row where they are needed (:mod:`batcher.stages.details`), duration
+and rate follow from ``first_seen``, ``last_seen`` and ``occurrences``: none is a column, for none would be read.
 """
 
+import json
+from collections.abc import Mapping
+
 import polars as pl
+from polars.expr.whenthen import ChainedThen
 
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 _DEPLOYMENT_POD = rf"^(.+)-{_SAFE}{{6,10}}-{_SAFE}{{5}}$"
+_MINUTE = "(?:2[89]|3[0-5])[0-9]{6}"
+"""Minutes since 1970 from 2023 to 2038: no date that a person would write into a name."""
+_CRON_JOB, _CRON_JOB_POD = rf"^(.+)-{_MINUTE}$", rf"^(.+)-{_MINUTE}-{_SAFE}{{5}}$"
 _DEPLOYMENT_REPLICA_SET = rf"^(.+)-{_SAFE}{{6,10}}$"
 OWNER_GROUP, OWNER_KIND = "apps", "Deployment"
-"""The only owner whose name can be told from that of what it owns."""
+"""The owner whose objects say themselves whose they are (:mod:`batcher.stages.attribute`)."""
 
 
 def guessed_owner() -> pl.Expr:
     """The name of the Deployment that the regarding Pod or ReplicaSet is of by its name; null: nobody can say."""
     name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
+    is_scheduled = name.str.contains(_CRON_JOB_POD)
     return pl.coalesce(
-        pl.when(kind == "Pod").then(name.str.extract(_DEPLOYMENT_POD)),
+        pl.when((kind == "Pod") & ~is_scheduled).then(name.str.extract(_DEPLOYMENT_POD)),
         pl.when(kind == "ReplicaSet").then(name.str.extract(_DEPLOYMENT_REPLICA_SET)),
     )
 
@@ -27,18 +40,47 @@ def guessed_owner() -> pl.Expr:
 def regard_owner(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Make ``regarding_api_version, regarding_kind, regarding_name`` the guessed owner's.
 
-    The Pod or ReplicaSet that it was moves to ``related_*``, with its ``fieldPath``. Rows about other
+    The Pod, ReplicaSet or Job that it was moves to ``related_*``, with its ``fieldPath``. Rows about other
     objects, or with names that no controller gives, stay as they are.
     """
-    owner = guessed_owner()
+    name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
+    scheduled = pl.coalesce(
+        pl.when(kind == "Pod").then(name.str.extract(_CRON_JOB_POD)),
+        pl.when(kind == "Job").then(name.str.extract(_CRON_JOB)),
+    )
+    owner = pl.coalesce(scheduled, guessed_owner())
     guessed = owner.is_not_null()
     moved = {
         f"related_{part}": pl.when(guessed).then(f"regarding_{part}").otherwise(f"related_{part}")
         for part in ("api_version", "kind", "namespace", "name", "field_path")
     }
     return rows.with_columns(
-        regarding_api_version=pl.when(guessed).then(pl.lit(f"{OWNER_GROUP}/v1")).otherwise("regarding_api_version"),
-        regarding_kind=pl.when(guessed).then(pl.lit(OWNER_KIND)).otherwise("regarding_kind"),
+        regarding_api_version=_either(scheduled, "batch/v1", guessed, f"{OWNER_GROUP}/v1").otherwise(
+            "regarding_api_version"
+        ),
+        regarding_kind=_either(scheduled, "CronJob", guessed, OWNER_KIND).otherwise("regarding_kind"),
         regarding_name=pl.coalesce(owner, "regarding_name"),
         **moved,
     )
+
+
+def _either(scheduled: pl.Expr, one: str, guessed: pl.Expr, other: str) -> ChainedThen:
+    return pl.when(scheduled.is_not_null()).then(pl.lit(one)).when(guessed).then(pl.lit(other))
+
+
+def with_labels(rows: pl.LazyFrame, labels: Mapping[str, Mapping[str, str]]) -> pl.LazyFrame:
+    """Add ``cluster_labels``: the ``labels`` of the cluster by its name, as JSON; empty where it has none."""
+    texts = {name: json.dumps(dict(sorted(said.items()))) for name, said in labels.items() if said}
+    known = pl.lit("") if not texts else pl.col("cluster").replace_strict(list(texts), list(texts.values()), default="")
+    return rows.with_columns(cluster_labels=known)
+
+
+def publish_lag(summaries: pl.LazyFrame, outcomes: pl.LazyFrame) -> pl.LazyFrame:
+    """Return, by ``cluster``, ``publish_lag_ms``: from the newest occurrence of summaries to their first write, mean.
+
+    In: :data:`batcher.schema.OPEN_SUMMARIES` without ``outcomes`` (:data:`batcher.stages.settle.OUTCOMES`), which are
+    of the version that is there.
+    """
+    first = outcomes.filter("written").join(summaries.filter(pl.col("writes") == 0), on=("summary", "version"))
+    lag = (pl.col("at") - pl.col("last_seen")).dt.total_milliseconds().clip(0)
+    return first.group_by("cluster").agg(publish_lag_ms=lag.mean().cast(pl.Int64)).sort("cluster")

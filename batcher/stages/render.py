@@ -13,8 +13,10 @@ import msgspec
 import polars as pl
 
 from batcher.redact import Redaction, redacted
+from batcher.schema import KNOWN_CAUSES, empty
 from batcher.stages.announce import LABEL, short
 from batcher.stages.conceal import conceal, origin_namespace
+from batcher.stages.explain import explain
 from batcher.stages.fold import OURS
 from batcher.stages.word import words
 from batcher.telemetry import SummaryKind
@@ -28,6 +30,7 @@ _LONGEST = {
 }  # fmt: skip
 """Characters: what an API server takes of the new-style fields, and more than any real one has of the others."""
 _LOGICAL = "^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"
+_NO_CAUSES = empty(KNOWN_CAUSES).lazy()
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 _SEVERAL = pl.col("cluster") == ""
 """Whether a summary tells of all clusters together."""
@@ -49,14 +52,17 @@ class Look(NamedTuple):
     """Of messages, as they came."""
 
 
-def render(summaries: pl.LazyFrame, nodes: pl.LazyFrame, *, now: datetime, look: Look) -> pl.LazyFrame:
+def render(
+    summaries: pl.LazyFrame, nodes: pl.LazyFrame, *, now: datetime, look: Look, causes: pl.LazyFrame = _NO_CAUSES
+) -> pl.LazyFrame:
     """Return ``summary, version, resource_version`` (the one last written), and the write's
     ``workspace, namespace, name, event`` (JSON without resourceVersion).
 
-    In: :data:`batcher.schema.OPEN_SUMMARIES` and :data:`batcher.schema.NODES`.
+    In: :data:`batcher.schema.OPEN_SUMMARIES`, :data:`batcher.schema.NODES`, :data:`batcher.schema.KNOWN_CAUSES`.
     """
     said = summaries.with_columns(redacted(pl.col("message"), look.redactions))
-    concealed = conceal(said, None if look.expose_nodes else nodes)
+    why = explain(said, causes, expose_nodes=look.expose_nodes).select("summary", "cause_text")
+    concealed = conceal(said.join(why, on="summary", how="left"), None if look.expose_nodes else nodes)
     return _cut(concealed, look).with_columns(event_name=_name()).select(
         "summary",
         "version",
@@ -142,7 +148,7 @@ def _metadata(now: datetime, look: Look) -> pl.Expr:
         "batcher.kcp.io/first-seen": pl.col("first_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/last-seen": pl.col("last_seen").dt.strftime(_MICROSECONDS),
         "batcher.kcp.io/clusters": pl.when(_IS_INCIDENT).then("clusters"),
-        "batcher.kcp.io/cause": pl.when(_IS_INCIDENT & (pl.col("cause") != "")).then("cause"),
+        "batcher.kcp.io/cause": pl.when(_IS_INCIDENT & (pl.col("cause") != "")).then("cause").otherwise("cause_text"),
         "batcher.kcp.io/regarding": pl.when(pl.col("origin") != "").then(regarding),
         "batcher.kcp.io/truncated": pl.when(pl.col("truncated") != "").then("truncated"),
     }

@@ -14,6 +14,7 @@ from batcher.decode import cluster_key, identity
 from batcher.schema import (
     CLAIMED,
     CLOCKS,
+    LINKED,
     MEASURES,
     MEMBERS,
     OBJECTS,
@@ -115,6 +116,11 @@ def restore_limits(occurrences: pl.LazyFrame, *, most: int, critical: Sequence[s
     passed = counted.with_columns(verdict=pl.lit(Verdict.KEPT.value))
     nobody = empty(PLACES).lazy()
     return limits(limit(passed, nobody, most=most, critical=critical), nobody).filter(pl.col("until") > now)
+
+
+def restore_links(links: pl.LazyFrame, *, since: datetime) -> pl.LazyFrame:
+    """Return :data:`batcher.schema.KNOWN_LINKS` of archived :data:`batcher.schema.LINKS` that were final ``since``."""
+    return links.filter(pl.col("final_at") >= since).group_by(LINKED).agg(used_at=pl.max("final_at")).sort(LINKED)
 
 
 def restore_parts(rows: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta, longest: timedelta) -> pl.LazyFrame:

@@ -21,6 +21,7 @@ from batcher.batch.quarantine import collected, quarantined, retries, revivals
 from batcher.batch.records import NOTHING, Snapshot, decode_changes
 from batcher.errors import DataDirError
 from batcher.pipeline import STATE_KEYS, Change, Result, State, advance, empty_state
+from batcher.schema import LINKED
 from batcher.spool.log import Log
 from batcher.spool.position import Place
 from batcher.staging import DATED_BY, DELIVERED
@@ -31,6 +32,7 @@ ROW_KEYS = {
     "occurrences": ("position",),
     "summaries": ("summary", "slot"),
     "incidents": ("incident",),
+    "links": (*LINKED, "final_at"),
     "dead_letters": ("summary",),
     "gaps": ("cluster_uid", "scope", "from_at"),
     "batches": ("batch",),

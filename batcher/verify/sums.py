@@ -50,6 +50,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         _left_once(directory, last.batch),
         _rows(own, _counted(revivals(directory, last.batch)), "revived", "dead letters that were retried"),
         _rows(batches, _count(table("summaries")), "slots", "rows of summaries"),
+        _rows(batches, _count(table("links")), "links", "rows of links"),
         _rows(
             batches,
             _count(table("dead_letters")),

@@ -334,7 +334,7 @@ class Torn(Deliverer):
         return super()._deliver(name, files)
 
 
-@pytest.mark.parametrize("tables", range(7))
+@pytest.mark.parametrize("tables", range(8))
 def test_rows_that_were_delivered_without_their_batch_get_one(tmp_path: Path, tables: int) -> None:
     archive = tmp_path / "archive"
     with history(tmp_path / "lost") as h:
@@ -347,7 +347,7 @@ def test_rows_that_were_delivered_without_their_batch_get_one(tmp_path: Path, ta
         try:
             torn.deliver(h.batches.undelivered)
         except KeyboardInterrupt:
-            assert tables < 6
+            assert tables < 7
     new = DataDirectory(tmp_path / "new")
     take_over(new, archive, minute=20)
     with history(new) as h:
@@ -434,6 +434,37 @@ def test_what_ended_within_a_ttl_is_told_once_more_and_what_is_older_is_not(tmp_
         again = h.batches.state["open_summaries"]
         assert again.select("regarding_name", "written_version", "written_at").rows() == [("b", 0, None)]
         assert h.batch(minute=62, outcomes=h.written()).sums["published"] == 1
+
+
+def of(reason: str, version: int, minute: int, count: int = 1) -> bytes:
+    """An Event of Pod ``a``, one object for each reason and two a quarter of an hour."""
+    name = f"{reason}.{minute // 15}"
+    message = "Back-off restarting failed container" if reason == "BackOff" else "Memory cgroup out of memory"
+    metadata = {"name": name, "namespace": "web", "uid": name, "resourceVersion": str(version)}
+    return event("a", version, minute=minute, count=count, reason=reason, message=message, metadata=metadata)
+
+
+def test_what_led_to_what_is_linked_after_a_take_over_too_and_nothing_twice(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    with history(tmp_path / "lost") as h:
+        h.batch(watched(of("OOMKilling", 1, 0)), minute=0)
+        h.batch(watched(of("BackOff", 2, 1)), minute=1)
+        h.batch(watched(of("OOMKilling", 3, 15)), minute=15)
+        h.batch(watched(of("BackOff", 4, 16)), minute=16)
+        deliver(h, archive)
+        assert h.batches.last.totals["links"] == 1
+    take_over(DataDirectory(tmp_path / "new"), archive, minute=17)
+    with history(DataDirectory(tmp_path / "new")) as h:
+        assert len(h.batches.state["known_links"]) == len(h.batches.state["causes"]) == 1
+        h.batch(watched(of("BackOff", 5, 16, count=2)), minute=18)
+        assert h.batch(minute=50).sums["links"] == 1
+        assert h.batches.last.totals["links"] == 2
+        assert failed(h, archive) == []
+        links = scan(archive, "links", staged_paths(h.directory)["links"]).collect()
+    assert links.sort("cause_at").select("path", "cause_at").rows() == [
+        ("OOMKilling > BackOff", START_AT), ("OOMKilling > BackOff", START_AT + timedelta(minutes=15)),
+    ]  # fmt: skip
+    assert not links.select("cause_summary", "effect_summary").is_duplicated().any()
 
 
 STEPS = [

@@ -31,6 +31,8 @@ class Found(NamedTuple):
     workspace: str
     reason: str
     clusters: frozenset[str]
+    cause: str = ""
+    """The reason of the root that most links to its members go back to."""
 
 
 class Quality(NamedTuple):
@@ -40,6 +42,15 @@ class Quality(NamedTuple):
     recalled: int
     told: int
     right: int
+    caused: int = 0
+    """Of those that were recalled, how many have a cause."""
+    explained: int = 0
+    """Of these, how many are told with the right one."""
+
+    @property
+    def accuracy(self) -> float:
+        """The part of root causes that is right."""
+        return self.explained / self.caused if self.caused else 1.0
 
     @property
     def precision(self) -> float:
@@ -56,13 +67,27 @@ def found(scenario: Scenario, *, seed: int, noise: bool) -> list[Found]:
     """Return the incidents that the pipeline tells of ``scenario``."""
     lines = sections(scenario, told(scenario, seed=seed, noise=noise), seed=seed)
     state, nothing = empty_state(), pl.DataFrame(schema=OUTCOMES)
-    closed = []
+    closed, linked = [], []
     for number, (now, frames) in enumerate(batches(lines, silence=timedelta(hours=2)), 1):
         result = run(decode(frames), nothing, state, batch=number, now=now, rules=RULES)
         state = advance(state, result.changes)
         closed.append(result.tables["incidents"])
-    rows = pl.concat(closed).select("workspace", "reason", "clusters").iter_rows()
-    return [Found(workspace, reason, frozenset(_names(clusters))) for workspace, reason, clusters in rows]
+        linked.append(result.tables["links"])
+    rows, links = (
+        pl.concat(closed).select("workspace", "reason", "clusters", "member_list").iter_rows(),
+        pl.concat(linked),
+    )
+    return [
+        Found(workspace, reason, frozenset(_names(clusters)), _cause(links, members))
+        for workspace, reason, clusters, members in rows
+    ]
+
+
+def _cause(links: pl.DataFrame, members: str) -> str:
+    summaries = [member["summary"] for member in msgspec.json.decode(members)]
+    of_members = links.filter(pl.col("effect_summary").is_in(summaries), ~pl.col("root_summary").is_in(summaries))
+    most = of_members.group_by("root_reason").len().sort("len", "root_reason", descending=[True, False])
+    return str(most["root_reason"][0]) if len(most) else ""
 
 
 def _names(clusters: object) -> Iterator[str]:
@@ -85,12 +110,10 @@ def measure(chosen: Sequence[Scenario], *, seeds: Iterable[int], noise: bool) ->
             told_of = found(scenario, seed=seed, noise=noise)
             hit = [each for each in told_of if any(matches(each, expected) for expected in scenario.incidents)]
             recalled = [e for e in scenario.incidents if any(matches(each, e) for each in told_of)]
-            total = Quality(
-                total.expected + len(scenario.incidents),
-                total.recalled + len(recalled),
-                total.told + len(told_of),
-                total.right + len(hit),
-            )
+            caused = [expected for expected in recalled if expected.cause]
+            explained = [e for e in caused if any(matches(each, e) and each.cause == e.cause for each in told_of)]
+            here = (len(scenario.incidents), len(recalled), len(told_of), len(hit), len(caused), len(explained))
+            total = Quality(*(before + more for before, more in zip(total, here, strict=True)))
     return total
 
 
@@ -101,7 +124,8 @@ def main() -> None:
         what = "with noise" if noise else "without noise"
         print(  # noqa: T201  what it is for
             f"{what}: {found_.expected} incidents, {found_.told} told; "
-            f"precision {found_.precision:.3f}, recall {found_.recall:.3f}"
+            f"precision {found_.precision:.3f}, recall {found_.recall:.3f}, "
+            f"root cause right {found_.explained} of {found_.caused} ({found_.accuracy:.3f})"
         )
 
 

@@ -71,7 +71,7 @@ OF_ROWS = "recomputed rows of occurrences = those kept"
 
 TAMPERED: dict[str, tuple[str, str, Tamper]] = {
     "value": (OF_ROWS, "batch 2: position ", lambda h: rewrite(h, "occurrences", 2, set_to("reason", "Other"))),
-    "column": (OF_ROWS, ": reason is Other, recomputed BackOff", lambda h: rewrite(
+    "column": (OF_ROWS, ": reason is Other, recomputed OOMKilling", lambda h: rewrite(
         h, "occurrences", 2, set_to("reason", "Other"))),
     "row lost": (OF_ROWS, ": is missing", lambda h: rewrite(h, "occurrences", 1, without_rows)),
     "row added": (OF_ROWS, ": should not be there", lambda h: rewrite(

@@ -18,12 +18,14 @@ from tests.sections import event, lines, misplaced, watched
 
 def play(h: History) -> None:
     """Four batches with one of everything: batch 2 repeats, ignores, quarantines;
-    batch 3 ends a refused summary, and batch 4 retries what was quarantined.
+    batch 3 ends a refused summary and links it to its cause, and batch 4 retries what was quarantined.
     """
     h.batch(watched(event("a", 1, count=3), event("x", 2, namespace="jobs")), minute=0)
     deleted = b'{"type":"DELETED","object":' + event("a", 9) + b"}"
     wrong = misplaced(event("d", 4, count=4))
-    h.batch(watched(event("a", 1, count=3), event("b", 3, count=2)), lines(deleted, b"no JSON"), wrong, minute=1)
+    of_a = {"apiVersion": "v1", "kind": "Pod", "namespace": "web", "name": "a"}
+    cause = event("b", 3, count=2, reason="OOMKilling", involvedObject=of_a)
+    h.batch(watched(event("a", 1, count=3), cause), lines(deleted, b"no JSON"), wrong, minute=1)
     first, second = h.written()
     refused = [msgspec.structs.replace(first, written=False, refusal="Forbidden"), second]
     h.batch(minute=20, outcomes=refused)
@@ -73,6 +75,7 @@ def test_the_play_has_one_of_everything(tmp_path: Path) -> None:
     expected = {
         "received": 8, "retried": 1, "revisions": 5, "repeats": 1, "ignored": 1, "quarantined": 2, "occurrences": 11,
         "kept": 4, "unmapped": 1, "opened": 5, "published": 1, "dead_lettered": 1, "archived": 1, "slots": 3,
+        "links": 1,
     }  # fmt: skip
     assert {name: totals[name] for name in expected} == expected
 
@@ -173,6 +176,11 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
         "slots = rows of summaries",
         "batch 3: 3 said, 0 found",
         lambda h: change(h, "summaries", 3, without_rows),
+    ),
+    "link lost": (
+        "links = rows of links",
+        "batch 3: 1 said, 0 found",
+        lambda h: change(h, "links", 3, without_rows),
     ),
     "dead letter lost": (
         "dead_lettered = dead letters",
