@@ -20,18 +20,23 @@ def reach(known: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
 
     In: ``workspace`` (empty: unmapped), ``cluster_uid``, ``cluster``, ``received_at``, ``position``.
     """
+    times = pl.col("received_at").sort()
     seen = (
         rows.filter(pl.col("workspace") != "")
         .group_by(_KEY)
         .agg(
-            pl.col("cluster").sort_by("position").last(), first_at=pl.min("received_at"), seen_at=pl.max("received_at")
+            pl.col("cluster").sort_by("position").last(),
+            new_at=times.filter(times.diff() > REMEMBERED).last(),
+            first_at=pl.min("received_at"),
+            seen_at=pl.max("received_at"),
         )
     )
     before = known.select(*_KEY, was_first="first_at", was_seen="seen_at")
     goes_on = pl.col("first_at") - pl.col("was_seen") <= REMEMBERED
+    first = pl.when(goes_on).then("was_first").otherwise("first_at")
     return (
         seen.join(before, on=_KEY, how="left")
-        .with_columns(first_at=pl.when(goes_on).then("was_first").otherwise("first_at"))
+        .with_columns(first_at=pl.coalesce("new_at", first), seen_at=pl.max_horizontal("seen_at", "was_seen"))
         .select(*PRESENCE)
     )
 

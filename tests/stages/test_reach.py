@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import polars as pl
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -47,7 +47,15 @@ def test_one_that_was_not_seen_for_a_day_is_new_again() -> None:
     assert outdated(once.lazy(), at(DAY + 1)).collect().rows() == [("v", "uid-a")]
 
 
+def test_one_that_was_not_seen_for_a_day_is_new_again_also_in_one_batch() -> None:
+    found = seen([(0, "b", "v"), (DAY, "a", "v"), (1, "b", "v"), (5, "b", "v")])
+    assert found.rows() == [
+        ("v", "uid-a", "a", at(DAY), at(DAY)), ("v", "uid-b", "b", at(DAY + 1), at(DAY + 6)),
+    ]  # fmt: skip
+
+
 @given(rows_of, st.integers(0, 8))
+@example([(0, "b", "w"), (0, "a", "v"), (480, "a", "v"), (480, "a", "v"), (481, "b", "w")], 1)
 def test_where_clusters_are_is_the_same_wherever_rows_are_cut(rows: list[Row], cut: int) -> None:
     first = seen(rows[:cut])
     begin = sum(wait for wait, *_ in rows[:cut])
