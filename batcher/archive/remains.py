@@ -24,7 +24,7 @@ from batcher.pipeline.chains import NOT_MOVED, chains
 from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
-from batcher.stages.aggregate import fold_slots, fold_summaries
+from batcher.stages.aggregate import fold_slots, fold_summaries, gather
 from batcher.stages.chain import REMEMBERED
 from batcher.stages.correlate import STAGED, is_silent, stages_of
 from batcher.stages.enlist import enlisted
@@ -140,10 +140,11 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     held = places(folded, nobody, window=rules.window)
     limited = restore_limits(occurrences, most=rules.limit, critical=rules.critical, now=now)
     parts = restore_parts(folded, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    gathered = gather(parts).collect().lazy()
     members = _members(folded, routed, slots, parts, last=last, rules=rules)
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
-        fold_summaries(parts, slots)
+        fold_summaries(gathered, slots)
         .filter(pl.col("last_at") >= now - rules.event_ttl)  # a workspace has forgotten those before it
         .join(dead, on="summary", how="anti")
         .join(enlisted(members.clear(), members, window=rules.correlation_window), on="summary", how="left")
@@ -155,7 +156,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     found = chained | {
         "clocks": last_clocks(clocks).sort(STATE_KEYS["clocks"]),
         "seen": restore_seen(recent, clocks, event_ttl=event_ttl).sort(STATE_KEYS["seen"]),
-        "open_slots": fold_slots(parts, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
+        "open_slots": fold_slots(gathered, schema.empty(OPEN_SLOTS).lazy()).sort(STATE_KEYS["open_slots"]),
         "open_summaries": summaries.sort("summary"),
         "served": _served(occurrences).sort(STATE_KEYS["served"]),
         "places": pl.concat([held.filter(pl.col("until") > now), limited]).sort(STATE_KEYS["places"]),

@@ -19,12 +19,14 @@ from batcher.pipeline.rules import Rules
 from batcher.pipeline.state import STATE_COLUMNS, STATE_KEYS, Change, State, advance, empty_state
 from batcher.schema import OCCURRENCE, SESSION, SLOT
 from batcher.stages.adopt import (
+    NO_MOVES,
     Before,
     Judged,
     Mapping,
     adopt_rows,
     claims_now,
     had,
+    is_waiting,
     judge,
     move,
     moves,
@@ -32,7 +34,7 @@ from batcher.stages.adopt import (
     served_now,
     uses,
 )
-from batcher.stages.aggregate import measured, sessions
+from batcher.stages.aggregate import gather, measured, sessions
 from batcher.stages.attribute import attribute, known_as, object_uid
 from batcher.stages.carry import carry_slots
 from batcher.stages.conceal import learn, outdated, told_nodes
@@ -46,7 +48,7 @@ from batcher.stages.limit import limit, limits, suppress
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
 from batcher.stages.locate import locate
 from batcher.stages.measure import measure
-from batcher.stages.own import Said, hear, judge_objects, name_objects, objects_now
+from batcher.stages.own import NO_WORD, SILENCE, Said, hear, judge_objects, name_objects, objects_now
 from batcher.stages.places import outdated as outdated_places
 from batcher.stages.recall import KNOWN, heard_now, recall
 from batcher.stages.redefine import end_all, redefined
@@ -99,13 +101,12 @@ def run(
     targets = _collect(_located(rows.filter("is_new"), said, rules))
     mapped = _mapped(state, said, uses(targets), now, rules, ends=defined.ends)
     located = _collect(_routed(targets, mapped.judged, placed, rules))
-    adopted = adopt_rows(told_mapped(located, rules.routes), *mapped.judged, rules.namespaces, hold=rules.hold)
-    # A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so.
-    happened = _collect(told(adopted, located, rules).filter(pl.col("grew") > 0))
+    happened = _collect(_happened(located, mapped.judged, rules))
     folded = _collect(_folded(happened, placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
+    gathered = _collect(gather(parts))
     slots = carry_slots(
-        parts,
+        gathered,
         mapped.slots.select(*schema.OPEN_SLOTS),
         now=now,
         window=rules.window,
@@ -114,7 +115,7 @@ def run(
     )
     renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
     linked = chains(located, parts, mapped.moved, state, batch=batch, now=now, rules=rules)
-    given = Given(happened, parts, mapped.claims, renewed.summaries, renewed.touched, linked.explained)
+    given = Given(happened, parts, gathered, mapped.claims, renewed.summaries, renewed.touched, linked.explained)
     telling = tell(state, given, batch=batch, now=now, rules=rules, collect=_collected)
     frames = {
         "rows": rows.group_by("is_new").len(),
@@ -169,7 +170,8 @@ class _Renewed(NamedTuple):
 def _renewed(mapped: "_Mapped", outcomes: pl.LazyFrame, again: Again, batch: int, now: datetime) -> _Renewed:
     """The open summaries after their outcomes and what is asked for, those that were dead letters among them."""
     settled = settle(mapped.summaries.select(*schema.OPEN_SUMMARIES), outcomes)
-    revived = revive(again.letters.lazy(), settled, batch=batch, now=now)
+    letters = again.letters.lazy()
+    revived = revive(letters, settled, batch=batch, now=now) if len(again.letters) else letters
     named = settled.filter(pl.col("workspace").is_in(list(again.workspaces)))
     cut = mapped.summaries.filter("is_cut")
     touched = pl.concat([frame.select("summary") for frame in (outcomes, named, revived, cut)])
@@ -190,8 +192,15 @@ def _said(state: State, decoded: Decoded) -> _Said:
     known, listings = state["claims"].lazy(), state["listings"].lazy()
     lists = _collect(begun_lists(decoded.lists.lazy(), listings))
     said = _collect(date(known, vanish(known, decoded.claims.lazy(), lists)))
-    heard = hear(state["objects"].lazy(), decoded.objects.lazy(), decoded.object_lists.lazy())
-    return _Said(_collect(contest(said)), lists, heard._replace(lines=_collect(heard.lines)))
+    heard = _heard(state["objects"], decoded.objects, decoded.object_lists)
+    return _Said(_collect(contest(said)), lists, heard)
+
+
+def _heard(known: pl.DataFrame, told: pl.DataFrame, lists: pl.DataFrame) -> Said:
+    if known.is_empty() and told.is_empty() and lists.is_empty():
+        return SILENCE
+    heard = hear(known.lazy(), told.lazy(), lists.lazy())
+    return heard._replace(lines=_collect(heard.lines))
 
 
 def _located(rows: pl.LazyFrame, said: _Said, rules: Rules) -> pl.LazyFrame:
@@ -263,7 +272,8 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
     slots, mapping = state["open_slots"].lazy(), rules.namespaces
     claims = _collect(judge(said.claims, used, before.served, mapping, lasts=rules.used_for))
     judged = Judged(claims, _judged_objects(said, had(claims, used, before), mapping))
-    moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold))
+    waits = state["open_summaries"].select(is_waiting().any()).item()
+    moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold)) if waits else NO_MOVES.lazy()
     lines, remembered = judged.objects, mapping.remembered
     return _Mapped(
         judged,
@@ -278,6 +288,8 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
 
 
 def _judged_objects(said: _Said, had_: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
+    if said.objects is SILENCE:
+        return NO_WORD.lazy()
     judged = judge_objects(
         said.objects, said.claims, had_, rules=mapping.rules, trust=mapping.trust, remembered=mapping.remembered
     )
@@ -297,6 +309,12 @@ def _listings(known: pl.LazyFrame, lists: pl.LazyFrame) -> dict[str, pl.LazyFram
         "listings": listing.sort("cluster_uid"),
         "listings_gone": ended.select("cluster_uid").sort("cluster_uid"),
     }
+
+
+def _happened(located: pl.LazyFrame, judged: Judged, rules: Rules) -> pl.LazyFrame:
+    """A revision that adds nothing is nothing that happened: a restored cluster shows all of its Events so."""
+    adopted = adopt_rows(told_mapped(located, rules.routes), *judged, rules.namespaces, hold=rules.hold)
+    return told(adopted, located, rules).filter(pl.col("grew") > 0)
 
 
 def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

@@ -39,6 +39,8 @@ class Given(NamedTuple):
     """The rows that are told and count."""
     parts: pl.LazyFrame
     """The same in sessions (:func:`batcher.stages.aggregate.sessions`)."""
+    gathered: pl.LazyFrame
+    """What they add (:func:`batcher.stages.aggregate.gather`)."""
     claims: pl.LazyFrame
     """:data:`batcher.schema.CLAIMS` after the batch."""
     settled: pl.LazyFrame
@@ -138,14 +140,17 @@ def _follow(
     after = collect(_grown(members, added, given.causes, over))
     told = after.filter(pl.col("is_formed") & (pl.col("grew") | pl.col("is_over")))
     ended = told.filter("is_over")
-    grew = told.lazy().select("incident", "grew").unique()
-    events = announce(told.lazy(), clusters).join(grew, on="incident").select(*_EVENTS)
     return Incidents(
         before,
         after,
-        collect(events) if len(told) else NONE.events,
+        collect(_events(told.lazy(), clusters)) if len(told) else NONE.events,
         collect(archive(ended.lazy(), clusters).select(*_ENDED)) if len(ended) else NONE.ended,
     )
+
+
+def _events(told: pl.LazyFrame, clusters: pl.LazyFrame) -> pl.LazyFrame:
+    grew = told.select("incident", "grew").unique()
+    return announce(told, clusters).join(grew, on="incident").select(*_EVENTS)
 
 
 def _added(members: pl.DataFrame, given: Given, rules: Rules) -> pl.LazyFrame:
@@ -177,7 +182,7 @@ def _carry(
 ) -> pl.LazyFrame:
     """Return the summaries that change, those that incidents are among them if any ``are_open``."""
     bounds, window = rules.bounds, rules.correlation_window
-    carry = partial(carry_summaries, given.parts, batch=batch, now=now, bounds=bounds)
+    carry = partial(carry_summaries, given.gathered, batch=batch, now=now, bounds=bounds)
     settled, touched = given.settled, given.touched.select("summary")
     if incidents is NONE and not are_open:
         return carry(settled, touched)

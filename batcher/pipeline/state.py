@@ -74,15 +74,16 @@ def empty_state() -> State:
 def told_again_stays(table: str, told: pl.DataFrame, gone: pl.DataFrame) -> Change:
     """Put what was ``told``, and take out what of ``gone`` was not."""
     keys = STATE_KEYS[table]
-    return Change(told, gone.join(told, on=keys, how="anti").select(keys))
+    left = gone.join(told, on=keys, how="anti") if len(gone) else gone
+    return Change(told, left.select(keys))
 
 
 def with_others(
     changed: pl.DataFrame, moved: pl.DataFrame, keys: Sequence[str], goes_on: pl.Expr, columns: schema.Columns
 ) -> pl.DataFrame:
     """What goes on of ``changed``, and what only has another name now."""
-    alone = moved.join(changed, on=keys, how="anti")
-    return pl.concat([changed.filter(goes_on).select(*columns), alone.select(*columns)])
+    there = changed.filter(goes_on).select(*columns)
+    return pl.concat([there, moved.join(changed, on=keys, how="anti").select(*columns)]) if len(moved) else there
 
 
 def advance(state: State, *changes: dict[str, Change]) -> State:

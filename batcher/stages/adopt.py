@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import CLAIMS, NOBODYS, SERVED, SESSION, TARGET
+from batcher.schema import CLAIMS, NOBODYS, SERVED, SESSION, TARGET, empty
 from batcher.stages.aggregate import summary_id
 from batcher.stages.attribute import attribute, known_as, named_there
 from batcher.stages.expire import FOR_EVER
@@ -29,6 +29,8 @@ _TO = ("to_workspace", "to_namespace")
 _LAST = ("last_workspace", "last_namespace")
 MOVING = (*TARGET, "unmapped_uid", "unmapped_object", "regarding_name")
 """What of a summary's name an adoption may change."""
+NO_MOVES = empty({**dict.fromkeys(("was", "summary", *MOVING), pl.String()), "adopted_by": pl.Int64})
+"""What :func:`moves` returns where nothing waits."""
 FRESH = timedelta(hours=1)
 """Of a target that was used within so long the state is not told again."""
 _NOW = 2**63 - 1
@@ -225,6 +227,11 @@ def _decided(found: pl.LazyFrame, waits: pl.Expr, since: pl.Expr, uid: str, hold
     ).drop(*_TO, "to_name", *_WAS, "told_by", "told_at")
 
 
+def is_waiting() -> pl.Expr:
+    """Whether an open summary may be adopted yet."""
+    return (pl.col("workspace") == "") & (pl.col("unmapped_uid") != NOBODYS) & (pl.col("namespace") != "")
+
+
 def moves(
     summaries: pl.LazyFrame, judged: Judged, before: Before, mapping: Mapping, *, now: datetime, hold: timedelta
 ) -> pl.LazyFrame:
@@ -235,9 +242,7 @@ def moves(
     """
     is_told, waits = pl.col("object_uid") != "", pl.col("workspace") == ""
     waiting = (
-        summaries.filter(
-            (pl.col("workspace") == "") & (pl.col("unmapped_uid") != NOBODYS) & (pl.col("namespace") != "")
-        )
+        summaries.filter(is_waiting())
         .select(
             *SESSION, "position", "last_at", "cluster",
             was="summary", regarding_namespace="namespace", received_at="last_at",

@@ -52,6 +52,7 @@ def sessions(
     rows: pl.LazyFrame, open_summaries: pl.LazyFrame, *, window: timedelta, longest: timedelta
 ) -> pl.LazyFrame:
     """Add ``began_at`` and ``slot`` to measured rows; a row continues the newest open session of its key, or not.
+    And ``part``, a number that rows of one slot have in common.
 
     What waited for a target and was adopted begins a session of its own, which later rows continue: it had begun
     before anybody knew whose it was. In: ``open_summaries`` with ``adopted_by``, 0 if it was not in this batch.
@@ -62,49 +63,74 @@ def sessions(
         .sort("open_began")
         .unique(SUMMARY_KEY, keep="last", maintain_order=True)
     )
-    before = pl.coalesce(pl.col("received").shift(1).over("same"), "open_last")
-    adopted_before = pl.coalesce(pl.col("adopted_by").shift(1).over("same"), "open_adopted_by", 0)
-    is_of_another = (pl.col("adopted_by") != 0) & (pl.col("adopted_by") != adopted_before)
-    is_silent = (pl.col("kind") == "") & (pl.col("received") - before > window)
-    begins = (before.is_null() | is_silent | is_of_another).alias("begins")
-    own = pl.col("received").first().over("same", "session")
-    return (
-        rows.join(previous, on=SUMMARY_KEY, how="left", maintain_order="left")
-        .with_row_index("row")
-        .with_columns(same=pl.col("row").first().over(SUMMARY_KEY))  # once: a number is grouped by in no time
-        .with_columns(begins)
-        .with_columns(session=pl.col("begins").cum_sum().over("same"))
-        .with_columns(began_at=pl.when(pl.col("session") == 0).then("open_began").otherwise(own))
+    # Keys are compared once, and once each with the open ones: a number is grouped by in no time.
+    numbered = rows.with_row_index("row").with_columns(same=pl.col("row").first().over(SUMMARY_KEY)).cache()
+    keys = numbered.filter(pl.col("row") == pl.col("same")).select("same", *SUMMARY_KEY)
+    known = keys.join(previous, on=SUMMARY_KEY).select("same", "open_began", "open_last", "open_adopted_by")
+    found = (
+        numbered.select("row", "same", "received", "adopted_by", is_plain=pl.col("kind") == "")
+        .join(known, on="same", how="left", maintain_order="left")
+        .sort("same", "row")
+        .with_columns(is_first=(pl.col("same") != pl.col("same").shift(1)).fill_null(value=True))
+        .with_columns(begins=_begins(window))
+        .with_columns(began_at=pl.when("begins").then("received").when("is_first").then("open_began").forward_fill())
         .with_columns(slot=_slot(pl.col("received"), longest))
-        .select(*SLOT, *MEASURES)
+        .with_columns(part=_part())
+        .sort("row")
+        .select("began_at", "slot", "part")
     )
+    return pl.concat([numbered, found], how="horizontal").select(*SLOT, *MEASURES, "part")
 
 
-def fold_slots(rows: pl.LazyFrame, open_slots: pl.LazyFrame) -> pl.LazyFrame:
-    """Return open slots with ``rows`` added, :data:`batcher.schema.OPEN_SLOTS`; untouched ones stay as they are."""
-    return _fold([open_slots.select(*SLOT, *MEASURES), rows.select(*SLOT, *MEASURES)], SLOT)
+def _begins(window: timedelta) -> pl.Expr:
+    """Whether a row begins a session; rows lie by key and position here, and below."""
+    before = pl.when("is_first").then("open_last").otherwise(pl.col("received").shift(1))
+    adopted_before = pl.when("is_first").then("open_adopted_by").otherwise(pl.col("adopted_by").shift(1)).fill_null(0)
+    is_of_another = (pl.col("adopted_by") != 0) & (pl.col("adopted_by") != adopted_before)
+    is_silent = pl.col("is_plain") & (pl.col("received") - before > window)
+    return before.is_null() | is_silent | is_of_another
 
 
-def fold_summaries(rows: pl.LazyFrame, open_summaries: pl.LazyFrame) -> pl.LazyFrame:
-    """Return open sessions with ``rows`` added: ``summary``, :data:`batcher.schema.SESSION` and ``MEASURES``."""
-    return _fold([open_summaries.select(*SESSION, *MEASURES), rows.select(*SESSION, *MEASURES)], SESSION)
+def _part() -> pl.Expr:
+    is_other = pl.col("is_first") | pl.col("begins") | (pl.col("slot") != pl.col("slot").shift(1))
+    return is_other.cum_sum()
 
 
-def _fold(parts: list[pl.LazyFrame], by: tuple[str, ...]) -> pl.LazyFrame:
+def gather(parts: pl.LazyFrame) -> pl.LazyFrame:
+    """Return what rows of :func:`sessions` add, one row a slot: ``summary``, :data:`SLOT` and ``MEASURES``."""
+    return _fold(parts, "part", "slot").with_columns(summary=summary_id()).select("summary", *SLOT, *MEASURES)
+
+
+def fold_slots(gathered: pl.LazyFrame, open_slots: pl.LazyFrame) -> pl.LazyFrame:
+    """Return open slots with what :func:`gather` found, :data:`batcher.schema.OPEN_SLOTS`; others stay as they are."""
+    columns = ("summary", *SLOT, *MEASURES)
+    both = pl.concat([open_slots.select(columns), gathered.select(columns)])
+    return _fold(both, "summary", "slot").select(columns)
+
+
+def fold_summaries(gathered: pl.LazyFrame, open_summaries: pl.LazyFrame) -> pl.LazyFrame:
+    """Return open sessions with what :func:`gather` found: ``summary``, :data:`SESSION` and ``MEASURES``."""
+    columns = ("summary", *SESSION, *MEASURES)
+    both = pl.concat([open_summaries.select(columns), gathered.select(columns)])
+    return _fold(both, "summary").select(columns)
+
+
+def _fold(parts: pl.LazyFrame, *by: str) -> pl.LazyFrame:
+    """One row for those that are alike ``by`` columns, which name a slot or a session."""
     newest = [name for name, kind in MEASURES.items() if kind == pl.String]
     return (
-        pl.concat(parts)
-        .sort("position")
+        parts.sort("position")
+        .with_row_index("said")
+        .with_columns(pl.col("said").first().over("message"))  # numbers are compared faster than texts
         .group_by(by, maintain_order=True)
         .agg(
+            pl.col(SESSION).first(),
             pl.col("position", "last_at", "last_seen").max(),
             pl.col("first_seen").min(),
             pl.col("revisions", "occurrences", "objects").sum(),
-            pl.col("messages_vary").any() | (pl.col("message").n_unique() > 1),
+            pl.col("messages_vary").any() | (pl.col("said").min() != pl.col("said").max()),
             pl.col(newest).last(),
         )
-        .with_columns(summary=summary_id())
-        .select("summary", *by, *MEASURES)
     )
 
 

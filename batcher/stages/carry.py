@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from batcher.schema import OF_INCIDENTS, OPEN_SLOTS, OPEN_SUMMARIES, SESSION, SLOT
+from batcher.schema import OF_INCIDENTS, OPEN_SLOTS, OPEN_SUMMARIES
 from batcher.stages.aggregate import fold_slots, fold_summaries, is_closed, is_slot_over
 from batcher.stages.expire import Bounds, crowded_out, expire, is_overdue
 from batcher.stages.settle import ending
@@ -18,8 +18,11 @@ BOOKKEEPING = ("version", "closed", "written_version", "written_at", "resource_v
 """What publishing adds to a summary."""
 
 
+_SLOT = ("summary", "slot")
+
+
 def carry_slots(
-    parts: pl.LazyFrame,
+    gathered: pl.LazyFrame,
     open_slots: pl.LazyFrame,
     *,
     now: datetime,
@@ -27,25 +30,25 @@ def carry_slots(
     longest: timedelta,
     all_over: bool = False,
 ) -> pl.LazyFrame:
-    """Return slots that ``parts`` touch or time ends: :data:`OPEN_SLOTS`, ``over``, ``held`` (by the state).
+    """Return slots that rows touch or time ends: :data:`OPEN_SLOTS`, ``over``, ``held`` (by the state).
 
-    In: ``parts`` of :func:`batcher.stages.aggregate.sessions`, and :data:`batcher.schema.OPEN_SLOTS`. With
+    In: what :func:`batcher.stages.aggregate.gather` found, and :data:`batcher.schema.OPEN_SLOTS`. With
     ``all_over``, those that no row touches end, whatever the time.
     """
-    touched = fold_slots(parts, open_slots.join(parts, on=SLOT, how="semi"))
-    untouched = open_slots.join(touched, on=SLOT, how="anti")
+    touched = fold_slots(gathered, open_slots.join(gathered, on=_SLOT, how="semi"))
+    untouched = open_slots.join(gathered, on=_SLOT, how="anti")
     over = is_slot_over(now, window, longest) | (pl.col("cut") & all_over)
-    held = open_slots.select("summary", "slot", held=pl.lit(value=True))
+    held = open_slots.select(*_SLOT, held=pl.lit(value=True))
     return (
         pl.concat([touched.with_columns(cut=False), untouched.with_columns(cut=True).filter(over)], how="diagonal")
-        .join(held, on=("summary", "slot"), how="left")
+        .join(held, on=_SLOT, how="left")
         .with_columns(pl.col("held").fill_null(value=False), over=over)
         .select(*OPEN_SLOTS, "over", "held")
     )
 
 
 def carry_summaries(
-    parts: pl.LazyFrame,
+    gathered: pl.LazyFrame,
     settled: pl.LazyFrame,
     touched: pl.LazyFrame,
     *,
@@ -55,10 +58,10 @@ def carry_summaries(
 ) -> pl.LazyFrame:
     """Return summaries that rows, an outcome, a request or time changes: :data:`OPEN_SUMMARIES`, ``is_new``, ``end``.
 
-    In: ``settled`` is the state with outcomes and requests applied, ``touched`` the ``summary`` of those that they
-    are about. ``end`` is null for a summary that goes on.
+    In: ``gathered`` of :func:`batcher.stages.aggregate.gather`; ``settled`` is the state with outcomes and requests
+    applied, ``touched`` the ``summary`` of those that they are about. ``end`` is null for a summary that goes on.
     """
-    grown = _grown(parts, settled, batch)
+    grown = _grown(gathered, settled, batch)
     others = settled.join(grown, on="summary", how="anti")
     told = others.join(touched, on="summary", how="semi")
     rest = others.join(told, on="summary", how="anti")
@@ -80,9 +83,9 @@ def is_due_to_change(now: datetime, bounds: Bounds) -> pl.Expr:
     return closes | pl.col("closed") & given_up | is_overdue(now, bounds)
 
 
-def _grown(parts: pl.LazyFrame, settled: pl.LazyFrame, batch: int) -> pl.LazyFrame:
+def _grown(gathered: pl.LazyFrame, settled: pl.LazyFrame, batch: int) -> pl.LazyFrame:
     """Summaries with rows in this batch; ``version`` is the batch, because their totals are new."""
-    touched = fold_summaries(parts, settled.join(parts, on=SESSION, how="semi"))
+    touched = fold_summaries(gathered, settled.join(gathered, on="summary", how="semi"))
     return (
         _as_open(touched, settled.select("summary", *BOOKKEEPING, *OF_INCIDENTS))
         .with_columns(pl.col(OF_INCIDENTS).fill_null(""), version=pl.lit(batch, pl.Int64))

@@ -25,6 +25,7 @@ MOST = 20_000
 _UID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _OF_POD = rf"_[a-z0-9-]{{1,63}}\((?:{_UID}|[0-9a-f]{{32}})\)"
 _SYNCED_NAMESPACE = r"\bkcp-[0-9a-z]{12,13}\b"
+_ASSIGNS = "Successfully assigned "
 _ASSIGNED = r"^(Successfully assigned \S+) to (\S+)$"
 _WORD, _BETWEEN = "[A-Za-z0-9-]+", "[^A-Za-z0-9-]+"
 _HOST, _BETWEEN_HOSTS = "[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", "[^A-Za-z0-9]+"
@@ -33,15 +34,31 @@ _OWNERS = pl.col("regarding_kind") == "Node"
 
 def told_nodes(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return the nodes that ``rows`` (:data:`batcher.schema.OCCURRENCES`) tell of, :data:`batcher.schema.NODES`."""
-    names = pl.concat_list(
-        pl.when(pl.col("component") == "kubelet").then("host"),
-        pl.when(pl.col("regarding_kind") == "Node").then("regarding_name"),
-        pl.when(pl.col("related_kind") == "Node").then("related_name"),
-        pl.col("message").str.extract(_ASSIGNED, 2),
+    assigned = pl.when(pl.col("message").str.starts_with(_ASSIGNS)).then("message").str.extract(_ASSIGNED, 2)
+    told = {
+        "host": pl.col("component") == "kubelet",
+        "regarding_name": pl.col("regarding_kind") == "Node",
+        "related_name": pl.col("related_kind") == "Node",
+        "assigned": pl.col("assigned").is_not_null(),
+    }
+    said = rows.select(
+        "cluster_uid",
+        "received_at",
+        "component",
+        "regarding_kind",
+        "related_kind",
+        "host",
+        "regarding_name",
+        "related_name",
+        assigned=assigned,
     )
-    told = rows.select("cluster_uid", name=names, seen_at="received_at").explode("name")
-    named = told.filter(pl.col("name").fill_null("") != "")
-    return named.group_by("cluster_uid", "name").agg(pl.max("seen_at")).select(*NODES)
+    parts = [
+        said.filter(condition & (pl.col(name) != ""))
+        .group_by("cluster_uid", name=name)
+        .agg(seen_at=pl.max("received_at"))
+        for name, condition in told.items()
+    ]
+    return pl.concat(parts).group_by("cluster_uid", "name").agg(pl.max("seen_at")).select(*NODES)
 
 
 def learn(known: pl.LazyFrame, told: pl.LazyFrame) -> pl.LazyFrame:

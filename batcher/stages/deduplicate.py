@@ -11,9 +11,11 @@ import polars as pl
 from batcher.schema import OCCURRENCE, SEEN
 from batcher.stages.listen import LONGEST_STEP
 
-_GENERATION = (*OCCURRENCE, "generation")
-_NEWEST = pl.col("generation") == pl.max("generation")
 _OF_STATE = ("seen_incarnation", "seen_version", "seen_count")
+_READ = (*OCCURRENCE, "cluster", "heard", "incarnation", "resource_version", "count", "created_at", "first_at")
+_MADE = ("touched", *_OF_STATE, "generation", "is_new", "recreated", "grew")
+_READ_OF_ROWS = (*OCCURRENCE, "cluster_key", "heard", "incarnation", "resource_version", "count", *_MADE[:-2])
+_BITS = 2**32
 
 
 def deduplicate(lines: pl.LazyFrame, seen: pl.LazyFrame, *, event_ttl: pl.Expr) -> pl.LazyFrame:
@@ -24,38 +26,52 @@ def deduplicate(lines: pl.LazyFrame, seen: pl.LazyFrame, *, event_ttl: pl.Expr) 
     begun. An identity that was silent for longer than :func:`forgotten` keeps it begins a new generation,
     whether the state still has it or not: else it would depend on where a batch was cut.
     """
+    ordered = lines.sort("position").cache()
     known = seen.join(lines.select(OCCURRENCE).unique(), on=OCCURRENCE, how="semi").select(
         *OCCURRENCE, "touched", seen_incarnation="incarnation", seen_version="resource_version", seen_count="count"
     )
-    counted = pl.when("is_new").then("count").otherwise(0).cum_max()
-    unknown = pl.col("count_before") == 0
-    recreated = unknown & pl.col("is_new") & (pl.col("created_at") - pl.col("first_at") >= event_ttl)
-    growth = pl.max_horizontal(pl.col("count") - pl.col("count_before"), 0)
-    return (
-        lines.join(known, on=OCCURRENCE, how="left")
-        .sort("position")
-        .with_columns(generation=_generation(event_ttl))
-        .with_columns(_of_this_generation(column) for column in _OF_STATE)
+    counted = (
+        ordered.select(*_READ)
+        .join(known, on=OCCURRENCE, how="left", maintain_order="left")
+        .with_row_index("row")
+        .sort(*OCCURRENCE, "row")
+        .with_columns(is_first=_is_first())
+        .with_columns(is_silent=_is_silent(event_ttl))
+        .with_columns(generation=(pl.col("is_first") | pl.col("is_silent")).cum_sum())
+        .with_columns(_of_this_generation())
         .with_columns(is_new=_is_new())
-        .with_columns(count_before=_before(counted, "seen_count", _GENERATION))
-        .with_columns(recreated=recreated)
         .with_columns(
-            grew=pl.when(~pl.col("is_new")).then(0).when("recreated").then(1).otherwise(growth),
-            since_at=pl.when(unknown & ~pl.col("recreated")).then("first_at").otherwise("last_at"),
+            count_before=_before(pl.when("is_new").then("count").otherwise(0), pl.col("seen_count")).cast(pl.Int64)
         )
-        .drop("count_before")
+        .with_columns(recreated=_is_recreated(event_ttl))
+        .with_columns(grew=_growth(), is_unknown=pl.col("count_before") == 0)
+        .sort("row")
+        .select(*_MADE, "is_unknown")
+    )
+    is_whole = pl.col("is_unknown") & ~pl.col("recreated")
+    return (
+        pl.concat([ordered, counted], how="horizontal")
+        .with_columns(since_at=pl.when(is_whole).then("first_at").otherwise("last_at"))
+        .drop("is_unknown")
     )
 
 
-def _generation(event_ttl: pl.Expr) -> pl.Expr:
-    """How often the identity was silent for too long since the state saw it; the rows are by position."""
-    before = pl.coalesce(pl.col("heard").shift(1).over(OCCURRENCE), "touched")
-    silent = (pl.col("heard") - before > _kept(event_ttl)).fill_null(value=False)
-    return silent.cum_sum().over(OCCURRENCE)
+def _is_first() -> pl.Expr:
+    """Whether a row is its identity's first; rows lie by identity and position here, and below."""
+    return pl.any_horizontal(pl.col(name) != pl.col(name).shift(1) for name in OCCURRENCE).fill_null(value=True)
 
 
-def _of_this_generation(seen: str) -> pl.Expr:
-    return pl.when(pl.col("generation") == 0).then(seen).fill_null(0).alias(seen)
+def _is_silent(event_ttl: pl.Expr) -> pl.Expr:
+    """Whether the identity had been silent for too long, since the row before it or since the state saw it."""
+    before = pl.when("is_first").then("touched").otherwise(pl.col("heard").shift(1))
+    return (pl.col("heard") - before > _kept(event_ttl)).fill_null(value=False)
+
+
+def _of_this_generation() -> list[pl.Expr]:
+    """What the state has seen of an identity, where it was not silent since then."""
+    identity = pl.col("is_first").cum_sum()
+    goes_on = _running(pl.col("is_silent").cast(pl.Int64), identity) == 0
+    return [pl.when(goes_on).then(name).fill_null(0).alias(name) for name in _OF_STATE]
 
 
 def _is_new() -> pl.Expr:
@@ -64,19 +80,42 @@ def _is_new() -> pl.Expr:
     A restored etcd gives versions out again, while emitters go on with their counts: so the order of versions
     begins anew with an incarnation, and the count does not.
     """
-    incarnation = pl.col("incarnation")
-    seen_version = pl.when(incarnation == pl.col("seen_incarnation")).then("seen_version").otherwise(0)
-    versions = _before(pl.col("resource_version").cum_max(), seen_version, (*_GENERATION, "incarnation"))
-    latest = _before(incarnation.cum_max(), "seen_incarnation", _GENERATION)
-    return (incarnation >= latest) & (pl.col("resource_version") > versions)
+    version, seen = (
+        _wide(pl.col(incarnation)) * _BITS * _BITS + pl.col(version)
+        for incarnation, version in (("incarnation", "resource_version"), ("seen_incarnation", "seen_version"))
+    )
+    return version > _before(version, seen)
 
 
-def _before(running: pl.Expr, seen: pl.Expr | str, group: tuple[str, ...]) -> pl.Expr:
-    """``running`` up to the row before, within the ``group``, and not below what the state has ``seen``.
+def _is_recreated(event_ttl: pl.Expr) -> pl.Expr:
+    is_old = pl.col("created_at") - pl.col("first_at") >= event_ttl
+    return (pl.col("count_before") == 0) & pl.col("is_new") & is_old
 
-    The rows are sorted by position when this is read.
+
+def _growth() -> pl.Expr:
+    growth = pl.max_horizontal(pl.col("count") - pl.col("count_before"), 0)
+    return pl.when(~pl.col("is_new")).then(0).when("recreated").then(1).otherwise(growth)
+
+
+def _before(value: pl.Expr, seen: pl.Expr) -> pl.Expr:
+    """The largest ``value`` of the rows before, within the generation, and not below what the state has ``seen``."""
+    generation = pl.col("generation")
+    running = _running(value, generation).shift(1)
+    return pl.max_horizontal(pl.when(generation == generation.shift(1)).then(running).otherwise(0), seen)
+
+
+def _running(value: pl.Expr, group: pl.Expr) -> pl.Expr:
+    """The largest ``value`` so far within its ``group``, of rows that lie by group.
+
+    Groups are numbered upwards, so one pass does for all of them: ten times faster than a window each.
     """
-    return pl.max_horizontal(running.shift(1).over(group).fill_null(0), seen)
+    above = _wide(group) * _BITS * _BITS * _BITS
+    return (above + value).cum_max() - above
+
+
+def _wide(value: pl.Expr) -> pl.Expr:
+    """A number with room above it: the group, 32 bits of incarnation, 64 of version or count."""
+    return value.cast(pl.Int128)
 
 
 def _kept(event_ttl: pl.Expr) -> pl.Expr:
@@ -90,21 +129,22 @@ def _kept(event_ttl: pl.Expr) -> pl.Expr:
 
 def remember(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return the :data:`batcher.schema.SEEN` rows of all identities in ``rows``, to replace those in state."""
-    incarnation = pl.max_horizontal("incarnation", "seen_incarnation").filter(_NEWEST).max()
-    seen_version = pl.when(pl.col("seen_incarnation") == incarnation).then("seen_version").otherwise(0)
-    version = pl.when(pl.col("incarnation") == incarnation).then("resource_version").otherwise(0)
+    seen_version = pl.when(pl.col("seen_incarnation") == pl.col("latest")).then("seen_version").otherwise(0)
+    version = pl.when(pl.col("incarnation") == pl.col("latest")).then("resource_version").otherwise(0)
+    count = pl.when("is_new").then("count").otherwise(0)
+    latest = pl.max_horizontal("incarnation", "seen_incarnation").max().over(OCCURRENCE)
     return (
-        rows.group_by(OCCURRENCE)
-        .agg(
-            cluster_key=pl.first("cluster_key"),
-            incarnation=incarnation,
-            resource_version=pl.max_horizontal(version, seen_version).filter(_NEWEST).max(),
-            count=pl.max_horizontal(
-                pl.col("count").filter(_NEWEST & pl.col("is_new")).max().fill_null(0),
-                pl.col("seen_count").filter(_NEWEST).max(),
-            ),
-            touched=pl.max_horizontal(pl.max("heard", "touched")),
+        rows.select(*_READ_OF_ROWS)
+        .filter(pl.col("generation") == pl.max("generation").over(OCCURRENCE))
+        .with_columns(latest=latest)
+        .with_columns(
+            incarnation="latest",
+            resource_version=pl.max_horizontal(version, seen_version),
+            count=pl.max_horizontal(count, "seen_count"),
+            touched=pl.max_horizontal("heard", "touched"),
         )
+        .group_by(OCCURRENCE)
+        .agg(pl.first("cluster_key"), pl.col("incarnation", "resource_version", "count", "touched").max())
         .select(*SEEN)
     )
 

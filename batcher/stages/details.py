@@ -10,8 +10,9 @@ Source of the sentences: ``pkg/kubelet/images``, ``pkg/kubelet/events``, ``pkg/v
 
 import polars as pl
 
-_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
-_GENERATED = rf"^(.+?)(?:-[0-9]{{8,10}})?-{_SAFE}{{5}}$"
+from batcher.stages.generated import NUMBER, RANDOM, without
+
+_GENERATED = f"(?:{NUMBER})?{RANDOM}"
 """A Pod of a DaemonSet or a Job, also one that a CronJob made at a minute (``metadata.generateName``)."""
 _IMAGE = r'mage (?:tag )?"([!#-~]+)"'
 _LONGEST = 512
@@ -65,7 +66,7 @@ def volume(message: pl.Expr = _MESSAGE) -> pl.Expr:
 def workload() -> pl.Expr:
     """Return the name of the object without what a controller added to tell one Pod from another."""
     name = pl.col("regarding_name")
-    shorter = pl.when(pl.col("regarding_kind") == "Pod").then(name.str.extract(_GENERATED))
+    shorter = without(pl.when(pl.col("regarding_kind") == "Pod").then(name), _GENERATED)
     return pl.coalesce(shorter, name)
 
 

@@ -2,10 +2,9 @@
 
 A universal workspace has Deployments and CronJobs and neither Pods nor ReplicaSets, so a line about the owner is the
 one a tenant can look up; and the line of a hundred Pods of one rollout is one. The guess is pure and needs no
-look-up: controllers name what they make with alphabets that people do not use (``rand.SafeEncodeString``:
-no vowels, no 0, 1 and 3), and CronJobs with the minute since 1970. Only a name that nobody else gives is taken for
-one: ``db-0`` may be a StatefulSet's or a Pod of its own, ``agent-x2z4t`` a DaemonSet's, a Job's or a bare ReplicaSet's,
-and a line about an object that is not there could not be looked up. They stay as they are.
+look-up: names end as controllers make them (:mod:`batcher.stages.generated`). Only a name that nobody else gives is
+taken for one: ``db-0`` may be a StatefulSet's or a Pod of its own, ``agent-x2z4t`` a DaemonSet's, a Job's or a bare
+ReplicaSet's, and a line about an object that is not there could not be looked up. They stay as they are.
 
 Image, volume, node and container are read from a row where they are needed (:mod:`batcher.stages.details`), duration
 and rate follow from ``first_seen``, ``last_seen`` and ``occurrences``: none is a column, for none would be read.
@@ -17,12 +16,11 @@ from collections.abc import Mapping
 import polars as pl
 from polars.expr.whenthen import ChainedThen
 
-_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
-_DEPLOYMENT_POD = rf"^(.+)-{_SAFE}{{6,10}}-{_SAFE}{{5}}$"
-_MINUTE = "(?:2[89]|3[0-5])[0-9]{6}"
+from batcher.stages.generated import HASH, RANDOM, without
+
+_MINUTE = "-(?:2[89]|3[0-5])[0-9]{6}"
 """Minutes since 1970 from 2023 to 2038: no date that a person would write into a name."""
-_CRON_JOB, _CRON_JOB_POD = rf"^(.+)-{_MINUTE}$", rf"^(.+)-{_MINUTE}-{_SAFE}{{5}}$"
-_DEPLOYMENT_REPLICA_SET = rf"^(.+)-{_SAFE}{{6,10}}$"
+_POD_OF_CRON_JOB = _MINUTE + RANDOM
 OWNER_GROUP, OWNER_KIND = "apps", "Deployment"
 """The owner whose objects say themselves whose they are (:mod:`batcher.stages.attribute`)."""
 
@@ -30,10 +28,10 @@ OWNER_GROUP, OWNER_KIND = "apps", "Deployment"
 def guessed_owner() -> pl.Expr:
     """The name of the Deployment that the regarding Pod or ReplicaSet is of by its name; null: nobody can say."""
     name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
-    is_scheduled = name.str.contains(_CRON_JOB_POD)
+    is_scheduled = name.str.contains(f"{_POD_OF_CRON_JOB}$")
     return pl.coalesce(
-        pl.when((kind == "Pod") & ~is_scheduled).then(name.str.extract(_DEPLOYMENT_POD)),
-        pl.when(kind == "ReplicaSet").then(name.str.extract(_DEPLOYMENT_REPLICA_SET)),
+        without(pl.when((kind == "Pod") & ~is_scheduled).then(name), HASH + RANDOM),
+        without(pl.when(kind == "ReplicaSet").then(name), HASH),
     )
 
 
@@ -45,27 +43,30 @@ def regard_owner(rows: pl.LazyFrame) -> pl.LazyFrame:
     """
     name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
     scheduled = pl.coalesce(
-        pl.when(kind == "Pod").then(name.str.extract(_CRON_JOB_POD)),
-        pl.when(kind == "Job").then(name.str.extract(_CRON_JOB)),
+        without(pl.when(kind == "Pod").then(name), _POD_OF_CRON_JOB),
+        without(pl.when(kind == "Job").then(name), _MINUTE),
     )
-    owner = pl.coalesce(scheduled, guessed_owner())
-    guessed = owner.is_not_null()
+    owner = pl.when(pl.col("scheduler").is_not_null()).then("scheduler").otherwise("deployment")
     moved = {
-        f"related_{part}": pl.when(guessed).then(f"regarding_{part}").otherwise(f"related_{part}")
+        f"related_{part}": pl.when(pl.col("owner").is_not_null()).then(f"regarding_{part}").otherwise(f"related_{part}")
         for part in ("api_version", "kind", "namespace", "name", "field_path")
     }
-    return rows.with_columns(
-        regarding_api_version=_either(scheduled, "batch/v1", guessed, f"{OWNER_GROUP}/v1").otherwise(
-            "regarding_api_version"
-        ),
-        regarding_kind=_either(scheduled, "CronJob", guessed, OWNER_KIND).otherwise("regarding_kind"),
-        regarding_name=pl.coalesce(owner, "regarding_name"),
-        **moved,
+    return (
+        rows.with_columns(scheduler=scheduled, deployment=guessed_owner())
+        .with_columns(owner=owner)
+        .with_columns(
+            regarding_api_version=_either("batch/v1", f"{OWNER_GROUP}/v1").otherwise("regarding_api_version"),
+            regarding_kind=_either("CronJob", OWNER_KIND).otherwise("regarding_kind"),
+            regarding_name=pl.coalesce("owner", "regarding_name"),
+            **moved,
+        )
+        .drop("scheduler", "deployment", "owner")
     )
 
 
-def _either(scheduled: pl.Expr, one: str, guessed: pl.Expr, other: str) -> ChainedThen:
-    return pl.when(scheduled.is_not_null()).then(pl.lit(one)).when(guessed).then(pl.lit(other))
+def _either(scheduler: str, deployment: str) -> ChainedThen:
+    is_scheduled, is_deployed = pl.col("scheduler").is_not_null(), pl.col("deployment").is_not_null()
+    return pl.when(is_scheduled).then(pl.lit(scheduler)).when(is_deployed).then(pl.lit(deployment))
 
 
 def with_labels(rows: pl.LazyFrame, labels: Mapping[str, Mapping[str, str]]) -> pl.LazyFrame:

@@ -150,18 +150,49 @@ def _counted_as(rows: pl.LazyFrame, critical: Sequence[str]) -> pl.LazyFrame:
 def _with_places(rows: pl.LazyFrame, known: pl.LazyFrame, most: Most, window: timedelta) -> pl.LazyFrame:
     """Return the columns of the levels that say whether a row's key has a summary of its own, row for row; and the
     hashes ``space`` and ``live`` of who shares places, in a namespace and in a workspace (null: it has none).
+
+    A key asks when it comes, and again after a silence; rows in between have what it got.
     """
     normals, own = _live(window)
+    stretches = _stretches(rows, window).cache()
+    asking = stretches.filter("starts")
     is_plain = pl.col("kind") == ""
     first = place(
-        _hashed(rows), known, KEYS, group=pl.when(is_plain).then("space"), key=pl.col("own_id"), most=most.keys
+        _hashed(asking), known, KEYS, group=pl.when(is_plain).then("space"), key=pl.col("own_id"), most=most.keys
     )
     asks = is_plain & pl.col(KEYS.has)
     normal = pl.when(asks & (pl.col("share") == NORMAL)).then("live")
     second = place(first, known, normals, group=normal, key=pl.col("own_id"), most=most.normals)
     either = pl.when(asks & pl.col(normals.has).fill_null(value=True)).then("live")
     placed = place(second, known, own, group=either, key=pl.col("own_id"), most=most.own)
-    return placed.select("space", "live", *(name for level in (KEYS, normals, own) for name in level.columns))
+    levels_ = (KEYS, normals, own)
+    columns = ("space", "live", *(name for level in levels_ for name in level.columns))
+    return (
+        stretches.select("stretch", "starts")
+        .join(placed.select("stretch", *columns), on="stretch", how="left", maintain_order="left")
+        .with_columns(pl.col(level.taken) & pl.col("starts") for level in levels_)
+        .select(columns)
+    )
+
+
+def _stretches(rows: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
+    """Number the rows of a key between two silences, and say with which each ``starts``; ``previous_at`` is when its
+    key had a row before. Columns of :data:`_OWN` and ``received_at``; the order stays.
+    """
+    numbered = (
+        rows.select("received_at", *_OWN).with_row_index("row").with_columns(own=pl.col("row").first().over(_OWN))
+    )
+    ordered = numbered.cache()
+    silences = (
+        ordered.select("row", "own", "received_at")
+        .sort("own", "row")
+        .with_columns(previous_at=pl.when(pl.col("own") == pl.col("own").shift(1)).then(pl.col("received_at").shift(1)))
+        .with_columns(starts=(pl.col("received_at") - pl.col("previous_at") > window).fill_null(value=True))
+        .with_columns(stretch=pl.col("starts").cum_sum())
+        .sort("row")
+        .select("previous_at", "starts", "stretch")
+    )
+    return pl.concat([ordered, silences], how="horizontal")
 
 
 def _hashed(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -170,18 +201,17 @@ def _hashed(rows: pl.LazyFrame) -> pl.LazyFrame:
     Keys are fewer than rows, namespaces fewer than keys, workspaces fewer than these: each is hashed once.
     """
     is_mapped = pl.col("at_workspace") != ""
-    workspaces = rows.select(_LIVE).unique().with_columns(live=pl.when(is_mapped).then(keyed(*_LIVE)))
-    spaces = rows.select(_SPACE).unique().with_columns(space=keyed(*_SPACE))
-    keys = rows.select(_OWN).unique().with_columns(own_id=keyed(*_OWN))
-    ids = keys.join(spaces, on=_SPACE, how="left").join(workspaces, on=_LIVE, how="left")
-    hashed = (
-        rows.select("received_at", *_OWN)
-        .join(ids, on=_OWN, how="left", maintain_order="left")
-        .select("received_at", "kind", "share", "own_id", "space", "live")
-        .with_row_index("row")
-    ).cache()
-    before = hashed.select("own_id", row=pl.col("row") + 1, previous_at="received_at")
-    return hashed.join_asof(before, on="row", by="own_id", check_sortedness=False)
+    keys = rows.select("own", *_OWN).unique("own")
+    workspaces = keys.select(_LIVE).unique().with_columns(live=pl.when(is_mapped).then(keyed(*_LIVE)))
+    spaces = keys.select(_SPACE).unique().with_columns(space=keyed(*_SPACE))
+    ids = (
+        keys.with_columns(own_id=keyed(*_OWN))
+        .join(spaces, on=_SPACE, how="left")
+        .join(workspaces, on=_LIVE, how="left")
+        .select("own", "own_id", "space", "live")
+    )
+    slim = rows.select("stretch", "received_at", "previous_at", "kind", "share", "own")
+    return slim.join(ids, on="own", how="left", maintain_order="left")
 
 
 def _together(rows: pl.LazyFrame, known: pl.LazyFrame, most: Most) -> pl.LazyFrame:

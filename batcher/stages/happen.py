@@ -17,6 +17,7 @@ from batcher.causes import ABOUT, LONGEST_LAG, CauseRule, reasons
 from batcher.schema import HAPPENED, HAPPENINGS, ROOT, TIME
 from batcher.stages import details
 from batcher.stages.enrich import regard_owner
+from batcher.stages.generated import NUMBER, RANDOM, without
 
 SKEW = timedelta(seconds=30)
 """Between two clocks of a cluster: a cause may look so much later than its effect."""
@@ -34,9 +35,9 @@ _GROUP = ("cluster_uid", "regarding_namespace", "is_warning", "minute")
 _MENTIONED = r"^(?:Created|Deleted) (?:pod|job):? (\S+)$"
 _OF_STATEFUL_SET = r"^(?:create|delete) Pod (\S+) in StatefulSet"
 _PROVISIONED = r'\bvolume "(pvc-[0-9a-f]{8}-[0-9a-f-]{27})"'
-_SUFFIX = r"^(.+?)(?:-[0-9]{8,10})?-[bcdfghjklmnpqrstvwxz2456789]{5}$"
+_SUFFIX = f"(?:{NUMBER})?{RANDOM}"
 """What ``generateName`` appends, also behind the minute that a CronJob put there."""
-_CRON, _ORDINAL = r"^(.+)-[0-9]{8,10}$", r"^(.+)-[0-9]{1,5}$"
+_ORDINAL = "-[0-9]{1,5}"
 _NOTHING = {pl.String: "", pl.Int64: 0, pl.Float64: 1.0, TIME: datetime(1970, 1, 1, tzinfo=UTC)}
 NO_ROOT = {name: pl.lit(_NOTHING[kind]).cast(kind) for name, kind in ROOT.items()}
 """What stands in the columns of a root that is not known."""
@@ -117,8 +118,8 @@ def with_things(rows: pl.LazyFrame, *, owner: bool) -> pl.LazyFrame:
 def _workload() -> pl.Expr:
     """The name that objects of one workload have in common: wrong now and then, and never told to anybody."""
     name, kind = pl.col("regarding_name"), pl.col("regarding_kind")
-    of_pod = pl.coalesce(name.str.extract(_SUFFIX), name.str.extract(_ORDINAL))
-    return pl.coalesce(pl.when(kind == "Pod").then(of_pod), pl.when(kind == "Job").then(name.str.extract(_CRON)), name)
+    of_pod, of_job = (pl.when(kind == each).then(name) for each in ("Pod", "Job"))
+    return pl.coalesce(without(of_pod, _SUFFIX), without(of_pod, _ORDINAL), without(of_job, NUMBER), name)
 
 
 def _times(rules: Sequence[CauseRule]) -> dict[str, pl.Expr]:

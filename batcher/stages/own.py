@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from batcher.schema import CLAIMED, OBJECTS, TARGET
+from batcher.schema import CLAIMED, OBJECT_LISTS, OBJECTS, TARGET, Columns, empty
 from batcher.stages.locate import Rule, Trust, locate
 from batcher.stages.miss import miss, settle_lists
 
@@ -33,6 +33,13 @@ class Said(NamedTuple):
     """:data:`batcher.schema.OBJECTS` by position, with ``spoken``: the position, 0 for what the state knew."""
     lists: pl.LazyFrame
     """:data:`batcher.schema.OBJECT_LISTS`."""
+
+
+_SPOKEN: Columns = {**OBJECTS, "spoken": pl.Int64}
+SILENCE = Said(empty(_SPOKEN).lazy(), empty(OBJECT_LISTS).lazy())
+"""No object has ever said anything."""
+NO_WORD = empty({**_SPOKEN, **dict.fromkeys(_TO, pl.String())})
+"""What :func:`judge_objects` returns then."""
 
 
 def hear(known: pl.LazyFrame, told: pl.LazyFrame, lists: pl.LazyFrame) -> Said:

@@ -77,8 +77,6 @@ def place(
     used = mine.group_by(pl.col("group").alias(level.group)).agg(used=pl.sum("taken"))
     asks = pl.col(level.group).is_not_null()
     rank = pl.col("begins").cum_sum().over(level.group) + pl.col("used").fill_null(0)
-    # What a key that began without a place goes on with has none either, for none becomes free.
-    goes_on = pl.col("has").forward_fill().over(level.key).fill_null(value=True)
     return (
         rows.with_columns(group.alias(level.group))
         .with_columns(pl.when(asks).then(key).alias(level.key))
@@ -86,10 +84,22 @@ def place(
         .join(used, on=level.group, how="left", maintain_order="left")
         .with_columns(begins=asks & _begins(level))
         .with_columns(has=pl.when("begins").then(rank <= most))
-        .with_columns(pl.when(asks).then(goes_on).alias(level.has))
+        .with_columns(pl.when(asks).then(_goes_on(level).fill_null(value=True)).alias(level.has))
         .with_columns((pl.col("begins") & pl.col(level.has)).fill_null(value=False).alias(level.taken))
         .drop("known_at", "used", "begins", "has")
     )
+
+
+def _goes_on(level: Level) -> pl.Expr:
+    """Whether a row has the place that its key took, now or before it; null: before all rows.
+
+    What a key that began without a place goes on with has none either, for none becomes free.
+    """
+    if level.silence == EVER:
+        return pl.col("has")
+    if level.silence == FOR_EVER:  # it begins once, with its first row
+        return pl.col("has").max().over(level.key)
+    return pl.col("has").forward_fill().over(level.key)
 
 
 def _begins(level: Level) -> pl.Expr:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from batcher.schema import MEASURES, OPEN_SLOTS, OPEN_SUMMARIES, SUMMARY_KEY, TIME, Columns
-from batcher.stages.aggregate import fold_slots, fold_summaries, is_slot_over, measured, sessions
+from batcher.stages.aggregate import fold_slots, fold_summaries, gather, is_slot_over, measured, sessions
 from tests.stages.rows import START, at, frame
 
 ROWS: Columns = {**dict.fromkeys(SUMMARY_KEY, pl.String()), "received": TIME, "adopted_by": pl.Int64, **MEASURES}
@@ -78,7 +78,10 @@ def test_a_slot_and_a_session_sum_their_rows_and_take_their_text_from_the_newest
         pl.concat([rows(0, message="old", first_seen=at(-9)), rows(1, message="new", position=7)]),
         frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, []), window=WINDOW, longest=LONGEST,
     )  # fmt: skip
-    for folded in (fold_slots(parts, frame(OPEN_SLOTS, [])), fold_summaries(parts, frame(OPEN_SUMMARIES, []))):
+    for folded in (
+        fold_slots(gather(parts), frame(OPEN_SLOTS, [])),
+        fold_summaries(gather(parts), frame(OPEN_SUMMARIES, [])),
+    ):
         (row,) = folded.collect().to_dicts()
         assert (row["revisions"], row["occurrences"], row["message"], row["messages_vary"]) == (2, 20, "new", True)
         assert (row["first_seen"], row["last_at"]) == (at(-9), at(1))
@@ -88,7 +91,7 @@ def test_a_summary_is_named_by_its_key_and_beginning_for_ever() -> None:
     parts = sessions(
         rows(0, reason="BackOff"), frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, []), window=WINDOW, longest=LONGEST
     )
-    (row,) = fold_summaries(parts, frame(OPEN_SUMMARIES, [])).collect().to_dicts()
+    (row,) = fold_summaries(gather(parts), frame(OPEN_SUMMARIES, [])).collect().to_dicts()
     assert row["summary"] == "ae5366884567e591b3acfc7b36a7699e"
 
 

@@ -9,7 +9,7 @@ from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from tests.stages.rows import at, frame
 
 COLUMNS: schema.Columns = {
-    "position": pl.Int64, "cluster_key": pl.UInt64, "heard": pl.Int64, "incarnation": pl.Int64,
+    "position": pl.Int64, "cluster": pl.String, "cluster_key": pl.UInt64, "heard": pl.Int64, "incarnation": pl.Int64,
     "identity_high": pl.UInt64, "identity_low": pl.UInt64, "resource_version": pl.Int64, "count": pl.Int64,
     "created_at": schema.TIME, "first_at": schema.TIME, "last_at": schema.TIME,
 }  # fmt: skip

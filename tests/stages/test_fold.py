@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from batcher.schema import MEASURES, OPEN_SUMMARIES, PLACES, SESSION, SUMMARY_KEY, TIME, Columns
 from batcher.stages import fold as folding
-from batcher.stages.aggregate import fold_summaries, measured, sessions
+from batcher.stages.aggregate import fold_summaries, gather, measured, sessions
 from batcher.stages.expire import ANY_NUMBER
 from batcher.stages.fold import Most, fold, places
 from tests.stages.rows import at, frame
@@ -255,7 +255,7 @@ def events(rows: list[Said], most: Most) -> pl.DataFrame:
         measured(told(rows, most).lazy()), frame({**OPEN_SUMMARIES, "adopted_by": pl.Int64}, []),
         window=WINDOW, longest=timedelta(hours=1),
     )  # fmt: skip
-    return fold_summaries(parts, frame(OPEN_SUMMARIES, [])).select("summary", *SESSION, *MEASURES).collect()
+    return fold_summaries(gather(parts), frame(OPEN_SUMMARIES, [])).select("summary", *SESSION, *MEASURES).collect()
 
 
 def most_alive(rows: list[Said], live: int) -> int:

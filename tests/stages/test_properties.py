@@ -23,7 +23,7 @@ from batcher.schema import (
     Columns,
     empty,
 )
-from batcher.stages.aggregate import fold_slots, fold_summaries, measured, sessions
+from batcher.stages.aggregate import fold_slots, fold_summaries, gather, measured, sessions
 from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.enrich import regard_owner
@@ -39,7 +39,7 @@ Rows = list[dict[str, Any]]
 HOUR, WINDOW, LONGEST = timedelta(hours=1), timedelta(minutes=5), timedelta(minutes=30)
 
 MEASURED: Columns = {
-    "position": pl.Int64, "cluster_key": pl.UInt64, "heard": pl.Int64, "incarnation": pl.Int64,
+    "position": pl.Int64, "cluster": pl.String, "cluster_key": pl.UInt64, "heard": pl.Int64, "incarnation": pl.Int64,
     "identity_high": pl.UInt64, "identity_low": pl.UInt64, "resource_version": pl.Int64, "count": pl.Int64,
     "created_at": TIME, "first_at": TIME, "last_at": TIME,
 }  # fmt: skip
@@ -226,11 +226,13 @@ def placed(rows: Sequence[dict[str, Any]], open_summaries: pl.DataFrame) -> pl.L
 def carried(rows: Rows, state: tuple[pl.DataFrame, pl.DataFrame], batch: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Slots and summaries that ``rows`` touch or time ends, as of the last row."""
     slots, summaries = state
-    parts, now = placed(rows, summaries), rows[-1]["received_at"]
+    gathered, now = gather(placed(rows, summaries)), rows[-1]["received_at"]
     nothing = frame(OUTCOMES, [])
     return (
-        carry_slots(parts, slots.lazy(), now=now, window=WINDOW, longest=LONGEST).collect(),
-        carry_summaries(parts, summaries.lazy(), nothing, batch=batch, now=now, bounds=Bounds(WINDOW, HOUR)).collect(),
+        carry_slots(gathered, slots.lazy(), now=now, window=WINDOW, longest=LONGEST).collect(),
+        carry_summaries(
+            gathered, summaries.lazy(), nothing, batch=batch, now=now, bounds=Bounds(WINDOW, HOUR)
+        ).collect(),
     )
 
 
@@ -245,8 +247,8 @@ def test_sessions_are_the_same_in_whatever_order_rows_come(rows: Rows, data: st.
 
 @given(happenings())
 def test_sessions_and_slots_count_every_row_once(rows: Rows) -> None:
-    parts = placed(rows, NOTHING_OPEN[1])
-    for folded in (fold_slots(parts, NOTHING_OPEN[0].lazy()), fold_summaries(parts, NOTHING_OPEN[1].lazy())):
+    gathered = gather(placed(rows, NOTHING_OPEN[1]))
+    for folded in (fold_slots(gathered, NOTHING_OPEN[0].lazy()), fold_summaries(gathered, NOTHING_OPEN[1].lazy())):
         found = folded.collect()
         assert found["revisions"].sum() == len(rows)
         assert found["occurrences"].sum() == sum(row["grew"] for row in rows)
@@ -255,7 +257,11 @@ def test_sessions_and_slots_count_every_row_once(rows: Rows) -> None:
 
 @given(happenings())
 def test_two_sessions_of_a_key_are_more_than_the_window_apart(rows: Rows) -> None:
-    found = fold_summaries(placed(rows, NOTHING_OPEN[1]), NOTHING_OPEN[1].lazy()).collect().sort("reason", "began_at")
+    found = (
+        fold_summaries(gather(placed(rows, NOTHING_OPEN[1])), NOTHING_OPEN[1].lazy())
+        .collect()
+        .sort("reason", "began_at")
+    )
     apart = found.select((pl.col("began_at") - pl.col("last_at").shift(1).over("reason")).alias("apart"))
     assert all(gap > WINDOW for gap in apart["apart"].drop_nulls())
 
