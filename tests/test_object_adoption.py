@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -301,8 +301,16 @@ def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: lis
     assert got == _owed(story, trust)
 
 
+UNREADABLE: list[Happening] = [
+    (0.0, Event("Pod", "")), (0.0, Namespace("root-n", "")), (0.0, Object("u1", "", "unreadable", gone=True)),
+    (0.0, Event("Deployment", "u1")), (121.0, Event("Deployment", "u1")),
+]  # fmt: skip
+"""What waits while its object cannot be read, and is its namespace's once that one is forgotten."""
+
+
 @stories
 @given(happenings, trusts, st.sets(st.integers(0, 8)))
+@example(UNREADABLE, OBJECTS_FIRST, {0})
 def test_what_is_delivered_again_adds_nothing(waits: list[Happening], trust: Trust, again: set[int]) -> None:
     story, rules = timed(waits), replace(RULES, trust=trust)
     state = one_by_one(story, rules)

@@ -143,7 +143,8 @@ def instead(found: pl.LazyFrame, judged: pl.LazyFrame, *, remembered: timedelta)
     remembers = (pl.col("told_at") - pl.col("left_at") <= remembered).fill_null(value=True)
     is_own = pl.col("told_by").is_null() | (pl.col("is_said").is_not_null() & remembers)
     ours = [pl.when(is_own).then(f"{name}_own").otherwise(name).alias(name) for name in _ADOPTING]
-    return both.with_columns(ours).drop("is_said", "left_at", *(f"{name}_own" for name in _ADOPTING))
+    named = both.with_columns(ours).with_columns(pl.col("to_name").fill_null(""))
+    return named.drop("is_said", "left_at", *(f"{name}_own" for name in _ADOPTING))
 
 
 def silent(waiting: pl.LazyFrame, known: pl.LazyFrame) -> pl.LazyFrame:
