@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 NAMES = (
     "path",
+    "pipelining",
     "filtering",
     "quotas",
     "correlating",
