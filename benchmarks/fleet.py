@@ -133,8 +133,9 @@ def _in_trouble(rng: random.Random, number: int) -> _Event:
 
 
 def _place(rng: random.Random) -> tuple[int, int, str]:
-    """A cluster, a workload, and what tells one Pod of it from another."""
-    return rng.randrange(CLUSTERS), rng.randrange(NAMESPACES * WORKLOADS), "".join(rng.choices(_SAFE, k=5))
+    """A cluster, a workload, and what tells one Pod of it from another; a tenth are where most of theirs are not."""
+    workload, elsewhere = rng.randrange(NAMESPACES * WORKLOADS), rng.random() < 0.1
+    return (workload + elsewhere) % CLUSTERS, workload, "".join(rng.choices(_SAFE, k=5))
 
 
 def _updates(rng: random.Random, comes: list[tuple[float, int, _Event]]) -> Iterator[tuple[float, _Event]]:

@@ -55,7 +55,6 @@ STAGED: Columns = {
 _SAYS_IT_AGAIN = "^Error: (ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName|ImageInspectError)$"
 """The kubelet says each failed pull twice, once with the image: this one would be an incident beside it."""
 _OBJECT = ("regarding_api_version", "regarding_kind", "regarding_name")
-_LINE = tuple(name for name in SESSION if name not in ("workspace", "reason"))
 
 
 def keyed(rows: pl.LazyFrame, *, critical: Sequence[str] = ()) -> pl.LazyFrame:
@@ -106,33 +105,32 @@ def _said(rows: pl.LazyFrame) -> pl.LazyFrame:
 def correlate(
     parts: pl.LazyFrame, keys: pl.LazyFrame, members: pl.LazyFrame, *, window: timedelta, longest: timedelta
 ) -> pl.LazyFrame:
-    """Return what the rows of a batch add to incidents, one row a summary and incident: :data:`batcher.schema.MEMBERS`.
+    """Return what the rows of a batch add to incidents, a row a part and incident: :data:`batcher.schema.MEMBERS`.
 
     In: ``parts`` of :func:`batcher.stages.aggregate.sessions`, ``keys`` of :func:`keyed`, ``members`` of the state.
     """
+    told = (*SESSION, "cluster", "position", "last_at", "revisions", "occurrences")
     plain = parts.filter((pl.col("origin") == "") & (pl.col("kind") == SummaryKind.PLAIN.value)).select(
-        *SESSION, "cluster", "position", "last_at", "revisions", "occurrences",
+        *told, line="part",
         first_seen=pl.min_horizontal("first_seen", "last_at"), last_seen=pl.min_horizontal("last_seen", "last_at"),
     )  # fmt: skip
     rows = plain.join(keys, on="position").sort("position")
-    added = (
+    of_line = [name for name in SESSION if name != "workspace"]
+    newest = ("workspace", "cluster", "alike", "dimension", "value", *(f"of_{name}" for name in _OBJECT))
+    return (
         _in_sessions(rows, members, window=window, longest=longest)
-        .group_by("key", "opened_at", "part", "reason", *_LINE)
+        .group_by("key", "opened_at", "slot", "line")
         .agg(
+            pl.col(of_line).first(),
+            pl.col(newest).last(),
             pl.col("position", "last_at", "last_seen").max(),
             pl.col("first_seen").min(),
             pl.col("revisions", "occurrences").sum(),
             first_position=pl.col("position").min(),
             first_at=pl.col("last_at").min(),
         )
-    )
-    named = rows.select("position", "workspace", "cluster", "alike", "dimension", "value", pl.col("^of_.*$"))
-    return (
-        added.join(named, on="position")
         .with_columns(summary=summary_id(), said="reason")
-        .with_columns(
-            reason="alike", began_at="opened_at", slot="part", **{name: pl.col(f"of_{name}") for name in _OBJECT}
-        )
+        .with_columns(reason="alike", began_at="opened_at", **{name: pl.col(f"of_{name}") for name in _OBJECT})
         .with_columns(
             incident=incident_id(), **{name: pl.lit(None, CAUSES[name]) for name in CAUSES if name != "summary"}
         )
@@ -142,7 +140,9 @@ def correlate(
 
 
 def _in_sessions(rows: pl.LazyFrame, members: pl.LazyFrame, *, window: timedelta, longest: timedelta) -> pl.LazyFrame:
-    """Add ``opened_at`` and ``part``, the ``began_at`` and ``slot`` of the incident that a row is of."""
+    """Add ``opened_at`` and ``slot``, the ``began_at`` and ``slot`` of the incident that a row is of; rows lie by
+    ``key``, a number, and position then.
+    """
     alike = ("workspace", "alike", "dimension", "value")
     previous = (
         members.group_by(*ALIKE, "began_at")
@@ -151,19 +151,18 @@ def _in_sessions(rows: pl.LazyFrame, members: pl.LazyFrame, *, window: timedelta
         .sort("open_began")
         .unique(alike, keep="last", maintain_order=True)
     )
-    before = pl.coalesce(pl.col("last_at").shift(1).over("key"), "open_last")
-    begins = before.is_null() | (pl.col("last_at") - before > window)
-    own = pl.col("last_at").first().over("key", "session")
-    opened = pl.when(pl.col("session") == 0).then("open_began").otherwise(own)
-    part = (pl.col("last_at") - pl.col("opened_at")).dt.total_microseconds() // (longest // timedelta(microseconds=1))
-    # Numbered first: a window over one integer costs a tenth of one over four texts.
-    keys = rows.select(alike).unique(maintain_order=True).with_row_index("key")
+    numbered = rows.with_row_index("row").with_columns(key=pl.col("row").first().over(alike)).cache()
+    keys = numbered.filter(pl.col("row") == pl.col("key")).select("key", *alike)
+    known = keys.join(previous, on=alike).select("key", "open_last", "open_began")
+    before = pl.when("is_first").then("open_last").otherwise(pl.col("last_at").shift(1))
+    slot = (pl.col("last_at") - pl.col("opened_at")).dt.total_microseconds() // (longest // timedelta(microseconds=1))
     return (
-        rows.join(keys.join(previous, on=alike, how="left"), on=alike, how="left", maintain_order="left")
-        .with_columns(session=begins)
-        .with_columns(session=pl.col("session").cum_sum().over("key"))
-        .with_columns(opened_at=opened)
-        .with_columns(part=part)
+        numbered.join(known, on="key", how="left", maintain_order="left")
+        .sort("key", "row")
+        .with_columns(is_first=(pl.col("key") != pl.col("key").shift(1)).fill_null(value=True))
+        .with_columns(begins=before.is_null() | (pl.col("last_at") - before > window))
+        .with_columns(opened_at=pl.when("begins").then("last_at").when("is_first").then("open_began").forward_fill())
+        .with_columns(slot=slot)
     )
 
 

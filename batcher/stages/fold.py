@@ -39,6 +39,7 @@ OUR_CONTROLLER = "batcher.kcp.io/batcher"
 ELSEWHERE = "default"
 """The namespace that every workspace has: for what is too much of all its namespaces."""
 
+ONE_HOUR = timedelta(hours=1)
 LIVE_HOURS = 3
 FOR_FOLDED = 8
 """One of so many places of a workspace is for folded summaries: 83 of the 666 that 2,000 live Events are an hour."""
@@ -55,7 +56,7 @@ _OWN = (
     *(name for name in SUMMARY_KEY if name not in {*TARGET, *_OF_WAITING}),
     *_PLACED,
     "share",
-    "hour_text",
+    "hour_ends",
 )  # fmt: skip
 _SPACE = ("cluster_uid", "namespace", *_PLACED, "origin", "share", "hour_text")
 _LIVE = ("at_workspace", "hour_text")
@@ -139,8 +140,7 @@ def _counted_as(rows: pl.LazyFrame, critical: Sequence[str]) -> pl.LazyFrame:
         .sort("position", *TARGET, "origin")
         .with_columns(
             share=pl.when(is_held).then(held).otherwise(share(critical)),
-            hour_text=began.dt.strftime("%Y-%m-%dT%HZ"),
-            hour_ends=began + timedelta(hours=1),
+            hour_ends=began + ONE_HOUR,
             at_workspace=pl.when(adopted).then(pl.lit("")).otherwise("workspace"),
             at_namespace=pl.when(adopted).then(pl.lit("")).otherwise("target_namespace"),
         )
@@ -175,6 +175,10 @@ def _with_places(rows: pl.LazyFrame, known: pl.LazyFrame, most: Most, window: ti
     )
 
 
+def _hour_text() -> pl.Expr:
+    return (pl.col("hour_ends") - ONE_HOUR).dt.strftime("%Y-%m-%dT%HZ")
+
+
 def _stretches(rows: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
     """Number the rows of a key between two silences, and say with which each ``starts``; ``previous_at`` is when its
     key had a row before. Columns of :data:`_OWN` and ``received_at``; the order stays.
@@ -201,11 +205,11 @@ def _hashed(rows: pl.LazyFrame) -> pl.LazyFrame:
     Keys are fewer than rows, namespaces fewer than keys, workspaces fewer than these: each is hashed once.
     """
     is_mapped = pl.col("at_workspace") != ""
-    keys = rows.select("own", *_OWN).unique("own")
+    keys = rows.select("own", *_OWN).unique("own").with_columns(hour_text=_hour_text())
     workspaces = keys.select(_LIVE).unique().with_columns(live=pl.when(is_mapped).then(keyed(*_LIVE)))
     spaces = keys.select(_SPACE).unique().with_columns(space=keyed(*_SPACE))
     ids = (
-        keys.with_columns(own_id=keyed(*_OWN))
+        keys.with_columns(own_id=keyed(*_OWN[:-1], "hour_text"))
         .join(spaces, on=_SPACE, how="left")
         .join(workspaces, on=_LIVE, how="left")
         .select("own", "own_id", "space", "live")
@@ -250,7 +254,7 @@ def _nobodys(rows: pl.LazyFrame) -> pl.LazyFrame:
 def _about_namespace(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Make rows about their Namespace, and ours to tell; what they were about goes into ``object``."""
     is_plain = pl.col("kind") == ""
-    return rows.with_columns(
+    return rows.with_columns(hour_text=_hour_text()).with_columns(
         kind=pl.when(is_plain).then(pl.lit(SummaryKind.FOLDED.value)).otherwise("kind"),
         template=pl.when(is_plain).then("hour_text").otherwise(pl.concat_str("hour_text", "template", separator=" ")),
         object=numbered(*_OBJECT),

@@ -25,9 +25,11 @@ SUPPRESSED_REASON = "EventsSuppressed"
 SOURCES = 50
 """Controllers of a namespace, share and minute that have a limit of their own."""
 
+ONE_MINUTE = timedelta(minutes=1)
 _NAMED, _PASSING = Level("sources"), Level("passing", EVER)
 _SPACE = ("cluster_uid", "namespace", "share", "minute")
 _SOURCE = (*SOURCE, "share", "minute")
+_IN_MINUTE = (*SOURCE, "share", "minute_ends")
 
 
 def limit(rows: pl.LazyFrame, known: pl.LazyFrame, *, most: int, critical: Sequence[str] = ()) -> pl.LazyFrame:
@@ -75,11 +77,16 @@ def _placed(rows: pl.LazyFrame, known: pl.LazyFrame, most: int, critical: Sequen
         *SOURCE,
         asks=asks,
         share=share(critical),
-        minute=began.dt.strftime("%Y-%m-%dT%H:%MZ"),
-        minute_ends=began + timedelta(minutes=1),
+        minute_ends=began + ONE_MINUTE,
     )
-    sources = slim.select(_SOURCE).unique().with_columns(space=keyed(*_SPACE), source=keyed(*_SOURCE))
-    asking = slim.join(sources, on=_SOURCE, how="left", maintain_order="left")
+    text = (pl.col("minute_ends") - ONE_MINUTE).dt.strftime("%Y-%m-%dT%H:%MZ")
+    sources = (
+        slim.select(_IN_MINUTE)
+        .unique()
+        .with_columns(minute=text)
+        .select(*_IN_MINUTE, space=keyed(*_SPACE), source=keyed(*_SOURCE))
+    )
+    asking = slim.join(sources, on=_IN_MINUTE, how="left", maintain_order="left")
     space = pl.when("asks").then("space")
     named = place(asking, known, _NAMED, group=space, key=pl.col("source"), most=SOURCES)
     source = pl.when(_NAMED.has).then("source").otherwise(space)

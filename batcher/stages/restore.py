@@ -21,6 +21,7 @@ from batcher.schema import (
     OCCURRENCE,
     PLACES,
     SEEN,
+    SESSION,
     SUMMARY_KEY,
     TARGET,
     completed,
@@ -161,7 +162,12 @@ def restore_members(
         .with_columns(began_at="session")
     )
     columns = (*SUMMARY_KEY, "began_at", *MEASURES)
-    happened = pl.concat([earlier.select(columns), parts.select(columns)]).sort("position")
+    happened = (
+        pl.concat([earlier.select(columns), parts.select(columns)])
+        .sort("position")
+        .with_row_index("part")
+        .with_columns(pl.col("part").first().over(SESSION))
+    )
     return correlate(happened, keyed(told, critical=critical), empty(MEMBERS).lazy(), window=window, longest=longest)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from batcher import schema
-from batcher.schema import INCIDENT, MEASURES, MEMBERS, OCCURRENCES, SLOT
+from batcher.schema import INCIDENT, MEASURES, MEMBERS, OCCURRENCES, SESSION, SLOT
 from batcher.stages.aggregate import summary_id
 from batcher.stages.correlate import (
     STAGED,
@@ -112,6 +112,7 @@ def members_of(rows: list[dict[str, Any]], known: pl.LazyFrame | None = None) ->
     """The members after ``rows``, in order of their names."""
     before = frame(MEMBERS, []) if known is None else known
     parts = frame(PARTS, [{k: v for k, v in row.items() if k in PARTS} for row in rows])
+    parts = parts.with_row_index("part").with_columns(pl.col("part").first().over(SESSION))
     keys = frame(KEYS, [{k: v for k, v in row.items() if k in KEYS} for row in rows])
     added = correlate(parts, keys, before, window=WINDOW, longest=LONGEST)
     return fold_members(before, added).sort("incident", "summary").collect()
