@@ -50,7 +50,7 @@ def deduplicate(lines: pl.LazyFrame, seen: pl.LazyFrame, *, event_ttl: pl.Expr) 
     )
     is_whole = pl.col("is_unknown") & ~pl.col("recreated")
     return (
-        pl.concat([ordered, counted], how="horizontal")
+        pl.concat([ordered.drop(*_MADE, strict=False), counted], how="horizontal")
         .with_columns(since_at=pl.when(is_whole).then("first_at").otherwise("last_at"))
         .drop("is_unknown")
     )
