@@ -91,7 +91,7 @@ def sources(rng: random.Random) -> list[Source]:
         Source(CLUSTERS, _pods("coredns", "kube-system", 2, rng), "Warning", "Unhealthy", "Liveness probe: timeout",
                weight=0.4),
         Source(hit, _deployment("web", "web"), "Normal", "ScalingReplicaSet", "Scaled up replica set to 1 (web:1.9)",
-               "deployment-controller", begin=0.15, end=0.17, weight=0.5),
+               "deployment-controller", begin=0.12, end=0.17, weight=2),
         Source(hit, bad, "Warning", "Failed", f"Failed to pull image {image}: not found", begin=0.18, weight=5),
         Source(hit, bad, "Warning", "BackOff", f"Back-off pulling image {image}", begin=0.2, weight=6),
         Source(CLUSTERS[1:2], node, "Normal", "NodeNotReady", "Node node-3 status is now: NodeNotReady",

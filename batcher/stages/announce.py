@@ -153,8 +153,12 @@ def _most_affected(members: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _causes(members: pl.LazyFrame, by: tuple[str, ...]) -> pl.LazyFrame:
-    """The likeliest cause: the one that most clusters show, then the surest, the earliest."""
-    found = members.filter(pl.col("cause_text").is_not_null())
+    """The likeliest cause: the one that most clusters show, then the surest, the earliest. A member is none."""
+    object_ = pl.concat_str("regarding_kind", pl.lit("/"), "regarding_name")
+    own = members.select("incident", cause_reason="said", cause_object=object_)
+    found = members.filter(pl.col("cause_text").is_not_null()).join(
+        own, on=("incident", "cause_reason", "cause_object"), how="anti"
+    )
     return (
         found.group_by(*by, "cause_reason", "cause_object")
         .agg(

@@ -21,7 +21,7 @@ async def test_the_demo_counts_what_truly_happened(tmp_path: Path) -> None:
     assert report["received"] == report["revisions"] + report["repeats"] + report["ignored"]
 
 
-async def test_the_outage_is_one_incident_in_the_clusters_that_have_the_bad_image_and_nothing_else_is(
+async def test_the_outage_is_one_incident_by_its_cause_in_the_clusters_that_have_the_bad_image_and_nothing_else_is(
     tmp_path: Path,
 ) -> None:
     async with batcher("demo", "--duration", "6s", "--data-dir", str(tmp_path / "d"), "--output", "json") as demo:
@@ -29,6 +29,7 @@ async def test_the_outage_is_one_incident_in_the_clusters_that_have_the_bad_imag
     assert (incident["workspace"], incident["value"]) == ("root:shop", "registry.example/web:1.9")
     assert {cluster["cluster"] for cluster in incident["clusters"]} == {"us-west1", "eu-central1"}
     assert incident["absent"] == ["ap-south1"]
+    assert incident["cause"].startswith("rollout of Deployment web at ")
     async with batcher("incidents", "describe", incident["id"], "--data-dir", str(tmp_path / "d")) as described:
         out, err = await described.communicate()
     assert (described.returncode, err) == (0, b"")

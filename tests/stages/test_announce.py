@@ -138,6 +138,16 @@ def test_a_cause_that_only_another_namespace_may_read_is_not_told() -> None:
     assert "secret" not in found["shop"]["message"]
 
 
+def test_what_is_part_of_the_incident_is_not_its_cause() -> None:
+    pulled = {"reason": "Failed", "dimension": "image", "value": "ghcr.io/acme/web:1.42"}
+    failed = caused("Failed of Deployment web", cause_reason="Failed", cause_object="Deployment/web", confidence=0.9)
+    one, two = member("a", said="Failed", **pulled), member("b", said="BackOff", **pulled)
+    assert told(one, two | failed)[0]["cause"] == ""
+    assert told(one | caused("rollout of Deployment web"), two | failed)[0]["cause"] == "rollout of Deployment web"
+    (elsewhere,) = told(one, two | failed | {"cause_object": "Deployment/api"})
+    assert elsewhere["cause"] == "Failed of Deployment web"
+
+
 def test_the_cause_is_the_one_that_most_clusters_show_then_the_surest_then_the_first() -> None:
     one, two = caused("one", confidence=0.9), caused("two", confidence=0.6)
     assert told(member("a", **one), member("b", **two), member("c", **two))[0]["cause"] == "two"
