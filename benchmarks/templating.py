@@ -1,4 +1,4 @@
-"""What it costs that messages are part of what "the same" means, and the whole pipeline with it, by the rows of a batch.
+"""What it costs that messages are part of what "the same" means, alone and in the whole pipeline, by rows a batch.
 
 Protects two decisions: each different message is looked at once, and the template's own text is part of the key, in
 place of a digest of it. A cost a row that grew with the rows would be a join or a group that is not linear.
@@ -23,16 +23,19 @@ REPEATS = 3
 """Revisions an Event."""
 _SAFE = "bcdfghjklmnpqrst"
 _UUID = "{}-9f0b-4521-87db-7bc5ed098d60"
+_MOUNT_FAILED = (
+    'MountVolume.SetUp failed for volume "data" : rpc error: code = Internal desc = mount failed: exit status 32 '
+    "Mounting arguments: -t ext4 /dev/vdb /var/lib/kubelet/pods/{}/volumes/mount"
+)
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("BackOff", "Back-off restarting failed container app in pod {}_{}({})", ("pod", "namespace", "uid")),
     ("Unhealthy", 'Readiness probe failed: Get "http://{}:8080/healthz": context deadline exceeded', ("ip",)),
     ("Scheduled", "Successfully assigned {}/{} to node-{}", ("namespace", "pod", "few")),
-    ("Pulled", 'Successfully pulled image "ghcr.io/acme/app:1.{}" in {}ms ({}ms including waiting). Image size: {} bytes.',
+    ("Pulled", 'Successfully pulled image "acme/app:1.{}" in {}ms ({}ms including waiting). Image size: {} bytes.',
      ("few", "many", "many", "number")),
     ("Started", "Started container app", ()),
     ("Failed", 'Failed to pull image "ghcr.io/acme/app:1.{}": rpc error: code = NotFound desc = not found', ("few",)),
-    ("FailedMount", 'MountVolume.SetUp failed for volume "data" : rpc error: code = Internal desc = mount failed: exit '
-     "status 32 Mounting arguments: -t ext4 /dev/vdb /var/lib/kubelet/pods/{}/volumes/mount", ("uid",)),
+    ("FailedMount", _MOUNT_FAILED, ("uid",)),
     ("FailedScheduling", "0/{} nodes are available: {} Insufficient cpu, {} node(s) had untolerated taint.",
      ("few", "few", "few")),
     ("SuccessfulCreate", "Created pod: {}", ("pod",)),
@@ -87,8 +90,8 @@ def rows(count: int) -> pl.DataFrame:
         created=pl.lit(at), first=pl.lit(at), last=pl.lit(at), identity_time=pl.lit(at),
         type=pl.lit("Warning"), component=pl.lit("kubelet"), reporting_controller=pl.lit("kubelet"),
         regarding_api_version=pl.lit("v1"), regarding_kind=pl.lit("Pod"), regarding_namespace="namespace",
-        regarding_name="pod", regarding_uid="uid", series_count=pl.lit(None, pl.Int64), event_time=pl.lit(None, pl.String),
-        series_last=pl.lit(None, pl.String),
+        regarding_name="pod", regarding_uid="uid", series_count=pl.lit(None, pl.Int64),
+        event_time=pl.lit(None, pl.String), series_last=pl.lit(None, pl.String),
     )  # fmt: skip
     return schema.completed(lines.drop("kind", "few", "many", "number"), schema.LINES)
 
@@ -100,7 +103,5 @@ def _template(messages: pl.LazyFrame) -> None:
 def _run(lines: pl.DataFrame, rules: pipeline.Rules) -> None:
     decoded = Decoded(lines, schema.empty(schema.QUARANTINE), {})
     now = START + timedelta(hours=1)
-    result = pipeline.run(
-        decoded, pl.DataFrame(schema=OUTCOMES), pipeline.empty_state(), batch=1, now=now, rules=rules
-    )
+    result = pipeline.run(decoded, pl.DataFrame(schema=OUTCOMES), pipeline.empty_state(), batch=1, now=now, rules=rules)
     assert result.sums["occurrences"] == len(lines)

@@ -19,12 +19,12 @@ WITHOUT = replace(RULES, by_template=False)
 PROBE, TIMEOUT = "Readiness probe failed: HTTP probe failed with statuscode: 503", "Readiness probe failed: i/o timeout"
 
 
-def failed(*messages: str, first: int = 1, **changes: object) -> list[bytes]:
+def failed(*messages: str, first: int = 1) -> list[bytes]:
     """Events about one Pod, one each, in order."""
     at = "2026-11-23T16:00:00Z"
     return [
         event("web", number, message=message, metadata={"name": f"web.{number}", "namespace": "web",
-              "uid": f"uid-{number}", "resourceVersion": str(number), "creationTimestamp": at}, **changes)
+              "uid": f"uid-{number}", "resourceVersion": str(number), "creationTimestamp": at})
         for number, message in enumerate(messages, first)
     ]  # fmt: skip
 

@@ -608,7 +608,7 @@ def saying(first: int, minute: int) -> list[bytes]:
 @pytest.mark.parametrize("by_template", [True, False])
 @pytest.mark.parametrize("lost_after", range(1, 5))
 def test_no_occurrence_is_told_twice_or_lost_if_messages_count_otherwise_since_the_loss(
-    tmp_path: Path, lost_after: int, by_template: bool
+    tmp_path: Path, lost_after: int, *, by_template: bool
 ) -> None:
     before, after = (replace(RULES, by_template=value) for value in (not by_template, by_template))
     minutes = (0, 3, 40, 43, 47)
