@@ -16,6 +16,7 @@ NAMES = (
     "quotas",
     "correlating",
     "chaining",
+    "templating",
     "watching",
     "publishing",
     "memory",

@@ -46,6 +46,13 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
+def wall_seconds(work: Callable[[], object]) -> float:
+    """Return the seconds that pass while ``work`` is done."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
 def cpu_micros(name: str, events: int, work: Callable[[], object], runs: int) -> Figure:
     """Return the CPU microseconds an event of ``work``, after one run to warm up."""
     work()

@@ -34,6 +34,7 @@ OTHERS = {
     "longer window": replace(RULES, window=timedelta(hours=2)),
     "shorter slots": replace(RULES, longest=timedelta(minutes=7)),
     "objects": replace(RULES, owner=False),
+    "whatever is said": replace(RULES, by_template=False),
 }
 SAME = {
     "no prefix": replace(RULES, prefix=False),
@@ -147,8 +148,8 @@ def test_totals_are_the_same_when_summaries_are_written_and_forgotten_in_between
 
 
 def going_on(count: int) -> list[Delivery]:
-    """The same thing, once a minute."""
-    return [("a", "web.1", number, number, 1, 0) for number in range(1, count + 1)]
+    """The same thing, once a minute; every second version says something else."""
+    return [("a", "web.1", 2 * number, number, 1, 0) for number in range(1, count + 1)]
 
 
 def test_all_that_is_open_ends_with_the_first_batch_of_another_definition_and_what_goes_on_begins_anew() -> None:
@@ -189,5 +190,5 @@ def test_a_state_of_an_older_version_says_nothing_of_definitions_and_nothing_end
     (total,) = advance(older, second.changes)["open_summaries"]["occurrences"]
     assert total == 3
     assert sorted(second.changes["definitions"].put["name"]) == [
-        "aggregation.maxDuration", "aggregation.window", "transform.regarding",
+        "aggregation.key", "aggregation.maxDuration", "aggregation.window", "transform.regarding",
     ]  # fmt: skip

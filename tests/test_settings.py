@@ -58,6 +58,7 @@ def test_the_smallest_file_has_the_documented_defaults() -> None:
     assert (settings.publish.max_pending, settings.publish.max_live_events) == (100_000, 2000)
     assert settings.limit.max_events_per_minute == 600
     assert settings.aggregation.max_aggregated_events == 500
+    assert settings.aggregation.key == ["object", "type", "reason", "template"]
     assert settings.spool.max_bytes == 10_737_418_240
 
 
@@ -343,6 +344,30 @@ def test_a_match_that_is_wrong_is_told_with_its_path(match: Any, problem: str) -
 def test_a_filter_that_is_wrong_is_told_with_its_path(said: Any, problem: str) -> None:
     (found,) = problems(filter=said)
     assert found.startswith(f"filter.{problem}")
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (["object", "type"], "key: reason: cannot be left out, for an Event has one; only template can"),
+        (["template"], "key: object, type, reason: cannot be left out, for an Event has one; only template can"),
+        (["object", "type", "reason", "reason"], "key: names a column twice"),
+        (
+            ["object", "type", "reason", "message"],
+            "key[3]: Input should be 'object', 'type', 'reason' or 'template'",
+        ),
+        ("template", "key: Input should be a valid list"),
+    ],
+)
+def test_a_key_that_no_event_could_have_is_told_with_its_path(said: Any, problem: str) -> None:
+    assert problems(aggregation={"key": said}) == [f"aggregation.{problem}"]
+
+
+def test_a_key_is_the_same_in_whatever_order_it_is_given() -> None:
+    given = validate(document(aggregation={"key": ["template", "reason", "type", "object"]}), "test.yaml")
+    assert given.aggregation.key == ["object", "type", "reason", "template"]
+    without = validate(document(aggregation={"key": ["reason", "type", "object"]}), "test.yaml")
+    assert without.aggregation.key == ["object", "type", "reason"]
 
 
 def test_rules_have_names_of_their_own() -> None:

@@ -69,7 +69,7 @@ def frames(history: list[Delivery]) -> list[tuple[Place, list[Section]]]:
                          "resourceVersion": str(version), "creationTimestamp": "2026-11-23T12:00:00Z"},
             "involvedObject": {"kind": "Job", "name": "one", "namespace": name.partition(".")[0]},
             "firstTimestamp": "2026-11-23T12:00:00Z", "lastTimestamp": "2026-11-23T12:00:00Z",
-            "reason": "BackOff", "type": "Warning", "message": f"seen {count}", "count": count,
+            "reason": "BackOff", "type": "Warning", "message": f"{'ab'[version % 2]}, seen {count}", "count": count,
         }  # fmt: skip
         line = msgspec.json.encode({"type": "MODIFIED", "object": event}) + b"\n"
         stream = Stream(f"uid-{cluster}", "events", incarnation=incarnation)

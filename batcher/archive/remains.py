@@ -9,6 +9,7 @@ nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -45,7 +46,7 @@ from batcher.stages.restore import (
 )
 from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
-from batcher.telemetry import Verdict
+from batcher.telemetry import SummaryKind, Verdict
 
 
 class Remains(NamedTuple):
@@ -134,14 +135,14 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     recent = occurrences.filter(pl.col("received_at") >= last.at - kept)
     clocks = restore_clocks(recent).collect().lazy()
     slots = _slots(root, since).lazy()
-    routed = restore_rows(told(told_mapped(occurrences, rules.routes), occurrences, rules))
+    routed, templates = _told(occurrences, rules)
     nobody = schema.empty(schema.PLACES).lazy()
     folded = fold(routed, nobody, most=rules.most, window=rules.window, critical=rules.critical).collect().lazy()
     held = places(folded, nobody, window=rules.window)
     limited = restore_limits(occurrences, most=rules.limit, critical=rules.critical, now=now)
-    parts = restore_parts(folded, slots, window=rules.window, longest=rules.longest).collect().lazy()
+    parts = restore_parts(folded, slots, templates, window=rules.window, longest=rules.longest).collect().lazy()
     gathered = gather(parts).collect().lazy()
-    members = _members(folded, routed, slots, parts, last=last, rules=rules)
+    members = _members(folded, routed, slots, parts, templates, last=last, rules=rules)
     dead = scan(root, "dead_letters", since=since).select("summary")
     summaries = (
         fold_summaries(gathered, slots)
@@ -170,6 +171,21 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
     }
 
 
+def _told(occurrences: pl.LazyFrame, rules: Rules) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """What of the archive was told, and by position the templates that it would have by the other ``aggregation.key``.
+
+    An archived message is redacted already, and must not be again: its template would be another.
+    """
+    as_archived = replace(rules, by_template=True, redact_archive=())
+    every = restore_rows(told(told_mapped(occurrences, rules.routes), occurrences, as_archived)).collect().lazy()
+    is_plain, none = pl.col("kind") == SummaryKind.PLAIN.value, pl.lit("")
+    plain = every.filter(is_plain).unique("position")
+    if rules.by_template:
+        return every, plain.select("position", instead=none)
+    without = every.with_columns(template=pl.when(is_plain).then(none).otherwise("template"))
+    return without, plain.select("position", instead="template")
+
+
 def _served(occurrences: pl.LazyFrame) -> pl.LazyFrame:
     """The last target of each namespace: what waits for one shall not become another tenant's by the loss."""
     nobody_told = occurrences.with_columns(is_told=pl.col("target_name") != "")
@@ -177,13 +193,22 @@ def _served(occurrences: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _members(
-    folded: pl.LazyFrame, routed: pl.LazyFrame, slots: pl.LazyFrame, parts: pl.LazyFrame, *, last: _Last, rules: Rules
+    folded: pl.LazyFrame,
+    routed: pl.LazyFrame,
+    slots: pl.LazyFrame,
+    parts: pl.LazyFrame,
+    templates: pl.LazyFrame,
+    *,
+    last: _Last,
+    rules: Rules,
 ) -> pl.LazyFrame:
     """What was an incident, or might have become one, when the archive was heard of last."""
     if not rules.correlates:
         return schema.empty(STAGED).lazy()
     window, longest = rules.correlation_window, rules.correlation_longest
-    found = restore_members(folded, routed, slots, parts, window=window, longest=longest, critical=rules.critical)
+    found = restore_members(
+        folded, routed, slots, parts, templates, window=window, longest=longest, critical=rules.critical
+    )
     staged = stages_of(found.collect().lazy(), over=is_silent(last.at, window))
     return staged.filter(~pl.col("is_over")).collect().lazy()
 

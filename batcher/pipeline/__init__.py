@@ -56,6 +56,7 @@ from batcher.stages.renew import revive, write_again
 from batcher.stages.route import route, told_elsewhere, told_mapped
 from batcher.stages.settle import settle
 from batcher.stages.tally import tally
+from batcher.stages.template import template
 from batcher.stages.vanish import begun_lists, under_way, vanish
 from batcher.telemetry import Fate, SummaryKind
 
@@ -323,7 +324,8 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
     rows = pl.concat([mapped, copies.with_columns(adopted_by=pl.lit(0, pl.Int64))], how="diagonal")
     plain = rows.with_columns(kind=pl.lit(SummaryKind.PLAIN.value), template=pl.lit(""), objects=pl.lit(0, pl.Int64))
     said = suppress(plain, most=rules.limit, critical=rules.critical)
-    own = attribute(said, rules.trust.objects).with_columns(object_uid())
+    named = template(said, rules.redact_archive) if rules.by_template else said
+    own = attribute(named, rules.trust.objects).with_columns(object_uid())
     return (regard_owner(own) if rules.owner else own).with_columns(known_as())
 
 

@@ -11,6 +11,7 @@ from batcher.stages.filter import PASSES_ALL, Filter
 from batcher.stages.fold import Most
 from batcher.stages.grade import NORMAL
 from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
+from batcher.stages.redefine import COLUMNS, KEY
 from batcher.stages.render import Look
 from batcher.stages.route import Route
 
@@ -50,10 +51,14 @@ class Rules:
     redact_archive: tuple[Redaction, ...] = ()
     redact_publish: tuple[Redaction, ...] = ()
 
+    by_template: bool = True
+    """Whether rows of one object, type and reason that say different things are different summaries."""
+
     @property
     def definitions(self) -> dict[str, str]:
         """What decides which rows are one summary: when one of these changes, all that is open ends."""
         return {
+            KEY: COLUMNS + (", template" if self.by_template else ""),
             "aggregation.window": str(self.window),
             "aggregation.maxDuration": str(self.longest),
             "transform.regarding": "owner" if self.owner else "object",

@@ -42,6 +42,7 @@ from batcher.spool.writer import SpoolWriter
 from batcher.stages.carry import is_due_to_change
 from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
+from batcher.stages.redefine import redefined
 from batcher.status import ClusterStatus, Status, samples, write_status
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
@@ -413,8 +414,8 @@ def _log_batch(commit: Commit, seconds: float) -> None:
 
 def _log_redefined(before: State, after: State) -> None:
     """Say that open summaries have ended because rows are summed up otherwise from now on."""
-    was, now = (dict(state["definitions"].select("name", "value").iter_rows()) for state in (before, after))
-    changed = [name for name in sorted(was) if now[name] != was[name]]
+    now = dict(after["definitions"].select("name", "value").iter_rows())
+    changed = redefined(before["definitions"], now).others
     if changed:
         ended = int((~before["open_summaries"]["closed"]).sum())
-        log.warning("rows are summed up otherwise; open summaries have ended", changed=changed, summaries=ended)
+        log.warning("rows are summed up otherwise; open summaries have ended", changed=[*changed], summaries=ended)

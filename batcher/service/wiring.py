@@ -39,6 +39,7 @@ def rules_of(settings: Settings) -> Rules:
         event_ttls={cluster.name: cluster.event_ttl for cluster in settings.clusters},
         window=settings.aggregation.window,
         longest=settings.aggregation.max_duration,
+        by_template="template" in settings.aggregation.key,
         prefix=settings.transform.message_prefix,
         owner=settings.transform.regarding == "owner",
         expose_nodes=settings.transform.expose_nodes,

@@ -1,14 +1,24 @@
 """How rows become summaries, and how summaries look."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from batcher import kinds
 from batcher.settings.values import ClusterName, Duration, FreeKey, KindName, LabelValue, Model, Pattern
 
 _ANNOTATIONS_BYTES = 64 * 1024
+KeyColumn = Literal["object", "type", "reason", "template"]
+KEY: tuple[KeyColumn, ...] = get_args(KeyColumn)
+"""All columns of ``aggregation.key``."""
+_NEEDED = KEY[:3]
+_KEY_SCHEMA = {
+    "type": "array",
+    "items": {"type": "string", "enum": [*KEY]},
+    "uniqueItems": True,
+    "allOf": [{"contains": {"const": name}} for name in _NEEDED],
+}
 
 
 class Aggregation(Model):
@@ -18,9 +28,24 @@ class Aggregation(Model):
     """After so much silence a summary ends. When it changes, all that is open ends, and begins anew."""
     max_duration: Duration = timedelta(hours=1)
     """A session that goes on has a row in the archive for each such piece. When it changes, all that is open ends."""
+    key: Annotated[list[KeyColumn], WithJsonSchema(_KEY_SCHEMA)] = list(KEY)
+    """What rows have in common that are one summary, beside cluster and namespace. ``object``, ``type`` and ``reason``
+    cannot be left out, for an Event has one of each; without ``template``, whatever is said of them is one summary,
+    which has its newest message. When it changes, all that is open ends, and begins anew."""
     max_aggregated_events: int = Field(default=500, ge=1)
     """Summaries of their own per cluster namespace and clock hour, normal ones and warnings each; later ones are told
     together, by reason."""
+
+    @field_validator("key")
+    @classmethod
+    def _names_a_summary(cls, key: list[KeyColumn]) -> list[KeyColumn]:
+        if missing := [name for name in _NEEDED if name not in key]:
+            message = f"{', '.join(missing)}: cannot be left out, for an Event has one; only template can"
+            raise ValueError(message)
+        if len(set(key)) != len(key):
+            message = "names a column twice"
+            raise ValueError(message)
+        return [name for name in KEY if name in key]
 
 
 class Redaction(Model):

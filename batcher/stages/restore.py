@@ -34,7 +34,7 @@ from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.limit import limit, limits
 from batcher.stages.listen import listen, run_clocks
 from batcher.stages.places import minute
-from batcher.telemetry import Verdict
+from batcher.telemetry import SummaryKind, Verdict
 
 _IDENTITY = ("cluster_uid", "namespace", "name", "identity_time", "uid")
 _TOLD = [Verdict.KEPT.value, Verdict.UNMAPPED.value, Verdict.LIMITED.value]
@@ -124,17 +124,42 @@ def restore_links(links: pl.LazyFrame, *, since: datetime) -> pl.LazyFrame:
     return links.filter(pl.col("final_at") >= since).group_by(LINKED).agg(used_at=pl.max("final_at")).sort(LINKED)
 
 
-def restore_parts(rows: pl.LazyFrame, slots: pl.LazyFrame, *, window: timedelta, longest: timedelta) -> pl.LazyFrame:
+def restore_parts(
+    rows: pl.LazyFrame, slots: pl.LazyFrame, templates: pl.LazyFrame, *, window: timedelta, longest: timedelta
+) -> pl.LazyFrame:
     """Return the parts (:func:`batcher.stages.aggregate.sessions`) of ``rows`` that are in none of ``slots``.
 
     In: rows of :func:`batcher.stages.fold.fold`, and archived :data:`batcher.schema.SUMMARIES`. The slots of a key
-    are archived in their order, so what it received up to the newest of them is in one.
+    are archived in their order, so what it received up to the newest of them is in one. ``templates`` say of plain rows
+    by ``position`` what their template would be ``instead``, by the other value of ``aggregation.key``.
     """
     archived = _archived(slots)
-    known = archived.select(*SUMMARY_KEY, "through")
-    told = measured(rows).join(known, on=SUMMARY_KEY, how="left", maintain_order="left")
+    told = _as_archived(rows, archived, templates)
     later = told.filter(pl.col("through").is_null() | (pl.col("position") > pl.col("through"))).drop("through")
     return sessions(later, archived, window=window, longest=longest)
+
+
+def _as_archived(rows: pl.LazyFrame, archived: pl.LazyFrame, templates: pl.LazyFrame) -> pl.LazyFrame:
+    """Return ``rows`` measured, by the key that they had, and ``through``: up to where it is archived, null: it is not.
+
+    It had another if messages have begun to distinguish since then, or have ceased to.
+    """
+    is_plain, known = pl.col("kind") == SummaryKind.PLAIN.value, archived.select(*SUMMARY_KEY, "through")
+    other = ["instead" if name == "template" else name for name in SUMMARY_KEY]
+    before = pl.col("position") <= pl.col("through_instead")
+    is_own = (pl.col("position") <= pl.col("through")).fill_null(value=False)
+    return (
+        measured(rows)
+        .join(templates, on="position", how="left", maintain_order="left")
+        .with_columns(instead=pl.when(is_plain).then(pl.coalesce("instead", "template")).otherwise("template"))
+        .join(known, on=SUMMARY_KEY, how="left", maintain_order="left")
+        .join(known, left_on=other, right_on=SUMMARY_KEY, how="left", maintain_order="left", suffix="_instead")
+        .with_columns(
+            template=pl.when(before & ~is_own).then("instead").otherwise("template"),
+            through=pl.max_horizontal("through", "through_instead"),
+        )
+        .drop("instead", "through_instead")
+    )
 
 
 def restore_members(
@@ -142,6 +167,7 @@ def restore_members(
     told: pl.LazyFrame,
     slots: pl.LazyFrame,
     parts: pl.LazyFrame,
+    templates: pl.LazyFrame,
     *,
     window: timedelta,
     longest: timedelta,
@@ -154,7 +180,7 @@ def restore_members(
     """
     began = slots.select(*SUMMARY_KEY, session="began_at", was="began_at").unique().sort("was")
     earlier = (
-        measured(rows)
+        _as_archived(rows, _archived(slots), templates)
         .join(parts, on=("position", "origin"), how="anti")
         .sort("received")
         .join_asof(began, left_on="received", right_on="was", by=SUMMARY_KEY, check_sortedness=False)

@@ -3,13 +3,18 @@
 A message says the same thing with another uid, Pod, address, number or time in it. Its template is part of the key of
 a summary, so that what means something else is a line of its own. Kept as they are: images with their tag or digest,
 codes (exit, status, signal), names of volumes, ports and objects. Templates are keys: their text is stable for ever,
-and nobody is shown one in place of a message.
+and nobody is shown one in place of a message. They are in the archive, so they are made of what may be archived.
 
 Forms: the kubelet's ``format.Pod`` and probe results, the scheduler's ``0/N nodes are available``, Go's
 ``time.Duration`` and ``net.OpError``, ``resource.Quantity``, ``rand.SafeEncodeString`` (names of Pods and ReplicaSets).
 """
 
+from collections.abc import Sequence
+
 import polars as pl
+
+from batcher.redact import Redaction, redacted
+from batcher.telemetry import SummaryKind
 
 LONGEST = 1024
 """Characters of a message that take part: what kcp takes of one; longer ones differ in stack traces, not in meaning."""
@@ -43,13 +48,23 @@ _FORMS = (
 """Placeholder and form, in the order in which they are replaced; the last puts codes back as they were."""
 
 
-def template(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Add ``template`` to ``rows``, from ``message``; order and number of rows stay.
+def template(rows: pl.LazyFrame, redactions: Sequence[Redaction] = ()) -> pl.LazyFrame:
+    """Give plain rows the ``template`` of their ``message``; order and number of rows stay, and so do others.
 
-    Each message is looked at once, however many rows have it.
+    In: ``kind, message, template``. Each message is looked at once, however many rows have it, after ``redactions``.
     """
-    messages = rows.select("message").unique().with_columns(template=templated(pl.col("message")))
-    return rows.join(messages, on="message", how="left", maintain_order="left", nulls_equal=True)
+    is_plain, rows = pl.col("kind") == SummaryKind.PLAIN.value, rows.cache()
+    messages = (
+        rows.filter(is_plain)
+        .select("message")
+        .unique()
+        .with_columns(found=templated(redacted(pl.col("message"), redactions)))
+    )
+    return (
+        rows.join(messages, on="message", how="left", maintain_order="left")
+        .with_columns(template=pl.when(is_plain).then(pl.col("found").fill_null("")).otherwise("template"))
+        .drop("found")
+    )
 
 
 def templated(message: pl.Expr) -> pl.Expr:

@@ -20,6 +20,7 @@ from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import kept_paths
 from batcher.pipeline import Rules
+from batcher.redact import Redaction
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
 from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
@@ -246,7 +247,8 @@ deliveries = st.lists(
 def step(delivery: Delivery, minute: int) -> Receive:
     cluster, name, version, count, _ = delivery
     stream = Stream(f"uid-{cluster}", "events")
-    section = watched(event(name, version, count=count, namespace="web"), stream=stream)
+    message = f"{'ab'[version % 2]}, seen {count}"
+    section = watched(event(name, version, count=count, namespace="web", message=message), stream=stream)
     return received(msgspec.structs.replace(section, cluster=cluster), minute=minute)
 
 
@@ -590,6 +592,61 @@ def test_a_long_time_without_anybody_forgets_nothing(tmp_path: Path) -> None:
         assert (h.batches.last.sums["occurrences"], h.batches.last.sums["gaps"]) == (30, 1)
         h.batch(minute=602)
         assert len(h.batches.state["seen"]) == 1
+
+
+def saying(first: int, minute: int) -> list[bytes]:
+    """Three Events about Pod a: two say the same but for a number, one says something else."""
+    said = ("x timed out after 5s", "x refused", "x timed out after 7s")
+    metadata = {"namespace": "web", "creationTimestamp": "2026-11-23T16:00:00Z"}
+    return [
+        event("a", n, minute=minute % 60, message=message, metadata=metadata | {
+            "name": f"a.{n}", "uid": f"uid-{n}", "resourceVersion": f"{n}"})
+        for n, message in enumerate(said, first)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by_template", [True, False])
+@pytest.mark.parametrize("lost_after", range(1, 5))
+def test_no_occurrence_is_told_twice_or_lost_if_messages_count_otherwise_since_the_loss(
+    tmp_path: Path, lost_after: int, *, by_template: bool
+) -> None:
+    before, after = (replace(RULES, by_template=value) for value in (not by_template, by_template))
+    minutes = (0, 3, 40, 43, 47)
+    steps = [received(watched(*saying(10 * n + 1, minute)), minute=minute) for n, minute in enumerate(minutes)]
+    with history(tmp_path / "lost", rules=before) as h:
+        for happens in steps[:lost_after]:
+            happens(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=minutes[lost_after - 1], rules=after)
+    with history(new, rules=after) as h:
+        for happens in steps[lost_after:]:
+            happens(h)
+        found = told(h, tmp_path / "archive")
+        assert failed(h, tmp_path / "archive") == []
+    assert found.slots["occurrences"].sum() == 3 * len(steps)
+
+
+def test_what_was_redacted_in_the_archive_is_not_redacted_again(tmp_path: Path) -> None:
+    """Else what is open would have another template after the loss, and go on as something else."""
+    rules = replace(RULES, redact_archive=(Redaction("x", "xx"),))
+    steps = [received(watched(*saying(10 * n + 1, n)), minute=n) for n in range(4)]
+    with history(tmp_path / "whole", rules=rules) as h:
+        for happens in steps:
+            happens(h)
+        expected = h.batches.state["open_summaries"].sort("summary").select("summary", "template", "occurrences")
+    with history(tmp_path / "lost", rules=rules) as h:
+        for happens in steps[:2]:
+            happens(h)
+        deliver(h, tmp_path / "archive")
+    new = DataDirectory(tmp_path / "new")
+    take_over(new, tmp_path / "archive", minute=1, rules=rules)
+    with history(new, rules=rules) as h:
+        for happens in steps[2:]:
+            happens(h)
+        found = h.batches.state["open_summaries"].sort("summary").select("summary", "template", "occurrences")
+    assert sorted(found["template"]) == ["xx refused", "xx timed out after <n>"]
+    assert found.equals(expected)
 
 
 def test_an_archive_of_the_format_before_is_gone_on_with(tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ def test_a_directory_of_the_format_before_goes_on_where_it_was(root: Path) -> No
         assert (totals["received"], totals["revisions"], totals["repeats"], totals["occurrences"]) == (10, 5, 4, 15)
         assert {name: dict(frame.schema) for name, frame in h.batches.state.items()} == STATE_COLUMNS
         open_now = h.batches.state["open_summaries"].sort("occurrences")
-        assert open_now.select("regarding_name", "occurrences", "writes").rows() == [("a", 5, 1), ("b", 9, 0)]
+        # Messages did not distinguish then: the summary of b is that of another key, and gets nothing any more.
+        assert open_now.select("regarding_name", "template", "occurrences", "writes").rows() == [
+            ("b", "", 2, 0), ("a", "", 5, 1), ("b", "Back-off restarting failed container", 7, 0),
+        ]  # fmt: skip
 
 
 def test_its_identities_are_forgotten_after_two_ttls_of_contact_though_they_name_no_cluster(root: Path) -> None:

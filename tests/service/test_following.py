@@ -170,7 +170,7 @@ STEPS: list[dict[str, Any]] = [
         {"name": "sre", "match": {"severity": ["warning"]}, "to": ["mapped", {"namespace": "default"}]},
     ]},
     {"clusters": [{"name": "us-west1", "kubeconfig": "kubeconfig", "context": "us-west1"}]},
-    {"aggregation": {"window": "7m"}},
+    {"aggregation": {"window": "7m", "key": ["object", "type", "reason"]}},
     {"severity": {"critical": ["BackOff"]}, "publish": {"rewriteAfter": "100ms", "perWorkspacePerSecond": 5}},
     {"publish": {"minimumSeverity": "warning"}, "batch": {"interval": "100ms", "maxRows": 50}},
     {"transform": {"regarding": "object", "exposeNodes": True}},
@@ -199,7 +199,7 @@ async def test_reloading_under_load_loses_nothing_and_each_plan_says_by_which_ru
                 digests = [plan_config(w.directory, commit.batch) for commit in w.directory.commits()]
                 stop.set()
         assert [line["changed"] for line in logs if line["event"].startswith("rows are summed up otherwise")] == [
-            ["aggregation.window"], ["aggregation.window"], ["transform.regarding"], ["transform.regarding"],
+            *[["aggregation.key", "aggregation.window"]] * 2, ["transform.regarding"], ["transform.regarding"],
         ]  # fmt: skip
         assert len(set(digests)) == len(STEPS)
         summed_up, in_workspaces = summaries(w)

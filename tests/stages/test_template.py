@@ -1,6 +1,7 @@
 """Which messages say the same thing, on messages of Kubernetes' own components and of well-known controllers."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batcher.redact import Redaction
+from batcher.schema import Columns
 from batcher.stages.template import LONGEST, template, templated
 
 GROUPS = yaml.safe_load(Path(__file__).with_name("templates.yaml").read_text(encoding="utf-8"))
@@ -65,13 +68,46 @@ def test_what_follows_the_first_thousand_characters_makes_no_difference() -> Non
     assert len(set(templates("x " * LONGEST, "x " * LONGEST + "y"))) == 1
 
 
-@given(st.lists(st.sampled_from(["a 1", "a 2", "b", "", None]), max_size=12))
-def test_rows_stay_in_their_order_and_each_has_the_template_of_its_message(messages: list[str | None]) -> None:
-    rows = pl.DataFrame({"position": range(len(messages)), "message": messages}, schema_overrides={
-        "position": pl.Int64, "message": pl.String})  # fmt: skip
-    found = template(rows.lazy()).collect()
-    expected = [{"a 1": "a <n>", "a 2": "a <n>"}.get(message or "", message) for message in messages]
-    assert found.rows() == list(zip(range(len(messages)), messages, expected, strict=True))
+COLUMNS: Columns = {"position": pl.Int64, "kind": pl.String, "message": pl.String, "template": pl.String}
+SAID = {"a 1": "a <n>", "a 2": "a <n>", "b": "b", "": "", None: ""}
+
+
+def given_templates(rows: Sequence[tuple[str, str | None]], *redactions: Redaction) -> pl.DataFrame:
+    """What becomes of rows (kind, message), in their order, whose template is ``old``."""
+    made = [(number, *row, "old") for number, row in enumerate(rows)]
+    return template(pl.LazyFrame(made, COLUMNS, orient="row"), redactions).collect()
+
+
+some_rows = st.lists(st.tuples(st.sampled_from(["", "", "suppressed"]), st.sampled_from([*SAID])), max_size=12)
+
+
+@given(some_rows)
+def test_rows_stay_in_their_order_and_each_plain_one_has_the_template_of_its_message(
+    rows: list[tuple[str, str | None]],
+) -> None:
+    found = given_templates(rows)
+    assert dict(found.schema) == COLUMNS
+    assert found.rows() == [
+        (number, kind, message, "old" if kind else SAID[message]) for number, (kind, message) in enumerate(rows)
+    ]
+
+
+@given(some_rows, st.data())
+def test_neither_the_order_of_rows_nor_where_they_are_cut_makes_a_difference(
+    rows: list[tuple[str, str | None]], data: st.DataObject
+) -> None:
+    whole, cut = given_templates(rows)["template"].to_list(), data.draw(st.integers(0, len(rows)))
+    parts = [given_templates(part)["template"].to_list() for part in (rows[:cut], rows[cut:])]
+    assert [*parts[0], *parts[1]] == whole
+    order = data.draw(st.permutations(range(len(rows))))
+    shuffled = given_templates([rows[number] for number in order])["template"].to_list()
+    assert shuffled == [whole[number] for number in order]
+
+
+def test_what_may_not_be_archived_is_in_no_template() -> None:
+    found = given_templates([("", "token=s3cr3t refused"), ("", "token=other refused")], Redaction(r"token=\S+", "***"))
+    assert found["template"].to_list() == ["*** refused", "*** refused"]
+    assert found["message"].to_list() == ["token=s3cr3t refused", "token=other refused"]
 
 
 @given(st.text(st.sampled_from("ab ./-:("), max_size=10), st.integers(0, 10**9), st.integers(0, 10**9))

@@ -1,0 +1,107 @@
+"""What it costs that messages are part of what "the same" means, alone and in the whole pipeline, by rows a batch.
+
+Protects two decisions: each different message is looked at once, and the template's own text is part of the key, in
+place of a digest of it. A cost a row that grew with the rows would be a join or a group that is not linear.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import polars as pl
+
+from batcher import pipeline, schema
+from batcher.decode import Decoded
+from batcher.stages.settle import OUTCOMES
+from batcher.stages.template import template
+from benchmarks.load import START
+from benchmarks.measure import Figure, cpu_micros, figure, wall_seconds
+from benchmarks.path import RULES
+
+REPEATS = 3
+"""Revisions an Event."""
+_SAFE = "bcdfghjklmnpqrst"
+_UUID = "{}-9f0b-4521-87db-7bc5ed098d60"
+_MOUNT_FAILED = (
+    'MountVolume.SetUp failed for volume "data" : rpc error: code = Internal desc = mount failed: exit status 32 '
+    "Mounting arguments: -t ext4 /dev/vdb /var/lib/kubelet/pods/{}/volumes/mount"
+)
+_KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("BackOff", "Back-off restarting failed container app in pod {}_{}({})", ("pod", "namespace", "uid")),
+    ("Unhealthy", 'Readiness probe failed: Get "http://{}:8080/healthz": context deadline exceeded', ("ip",)),
+    ("Scheduled", "Successfully assigned {}/{} to node-{}", ("namespace", "pod", "few")),
+    ("Pulled", 'Successfully pulled image "acme/app:1.{}" in {}ms ({}ms including waiting). Image size: {} bytes.',
+     ("few", "many", "many", "number")),
+    ("Started", "Started container app", ()),
+    ("Failed", 'Failed to pull image "ghcr.io/acme/app:1.{}": rpc error: code = NotFound desc = not found', ("few",)),
+    ("FailedMount", _MOUNT_FAILED, ("uid",)),
+    ("FailedScheduling", "0/{} nodes are available: {} Insufficient cpu, {} node(s) had untolerated taint.",
+     ("few", "few", "few")),
+    ("SuccessfulCreate", "Created pod: {}", ("pod",)),
+    ("ScalingReplicaSet", "Scaled up replica set {} to {} from {}", ("replica_set", "few", "few")),
+)  # fmt: skip
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Yield the stage's cost a row at each size, then that of the whole pipeline with it and without."""
+    runs, sizes = (3, (10_000, 100_000)) if quick else (5, (10_000, 100_000, 1_000_000))
+    for size in sizes:
+        lines = rows(size)
+        messages = lines.select("message", kind=pl.lit(""), template=pl.lit("")).lazy()
+        yield cpu_micros(f"templates, {size:,} rows a batch", size, partial(_template, messages), runs)
+        for name, rules in {"with templates": RULES, "without": replace(RULES, by_template=False)}.items():
+            work = partial(_run, lines, rules)
+            yield cpu_micros(f"pipeline {name}, {size:,} rows a batch", size, work, runs)
+            values = [wall_seconds(work) for _ in range(runs)]
+            yield figure(f"pipeline {name}, {size:,} rows, wall", "s", values)
+
+
+def rows(count: int) -> pl.DataFrame:
+    """Return ``count`` :data:`batcher.schema.LINES`: most are repeats, every Event says something of its own."""
+    number = pl.int_range(count, dtype=pl.Int64, eager=True).alias("position").to_frame()
+    events = number.with_columns(event=pl.col("position").hash(seed=1) % max(1, count // REPEATS))
+    mixed = pl.col("event").hash(seed=2)
+    hexadecimal = mixed.cast(pl.String).str.slice(0, 15)
+    safe = hexadecimal.str.replace_many(list("0123456789"), list(_SAFE[:10]))
+    named = events.with_columns(
+        namespace=pl.format("team-{}", mixed % 40),
+        uid=pl.format(_UUID, mixed.cast(pl.String).str.slice(0, 8)),
+        ip=pl.format("10.42.{}.{}", mixed // 40 % 256, mixed // 10240 % 256),
+        replica_set=pl.format("app-{}-{}", mixed // 40 % 60, safe.str.slice(0, 10)),
+        pod=pl.format("app-{}-{}-{}", mixed // 40 % 60, safe.str.slice(0, 10), safe.str.slice(10, 5)),
+        few=mixed // 7 % 40, many=mixed // 11 % 9999, number=mixed // 13 % 10**9, kind=mixed // 17 % len(_KINDS),
+    )  # fmt: skip
+    message = pl.coalesce(
+        pl.when(pl.col("kind") == index).then(pl.format(text, *names) if names else pl.lit(text))
+        for index, (_, text, names) in enumerate(_KINDS)
+    )
+    said = named.with_columns(
+        message=message,
+        reason=pl.col("kind").replace_strict(range(len(_KINDS)), [kind[0] for kind in _KINDS]),
+        count=pl.int_range(1, pl.len() + 1).over("event"),
+    )
+    at = START.strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = said.with_columns(
+        received_at=(pl.lit(START) + pl.duration(microseconds=pl.col("position") * 100)).cast(schema.TIME),
+        cluster_uid=pl.lit("c1"), cluster=pl.lit("us-west1"), cluster_key=pl.lit(1, pl.UInt64),
+        incarnation=pl.lit(0), delivered=pl.lit("MODIFIED"), identity_high=mixed, identity_low=pl.col("event"),
+        name=pl.format("{}.{}", "pod", "event"), resource_version=pl.col("position") + 1,
+        created=pl.lit(at), first=pl.lit(at), last=pl.lit(at), identity_time=pl.lit(at),
+        type=pl.lit("Warning"), component=pl.lit("kubelet"), reporting_controller=pl.lit("kubelet"),
+        regarding_api_version=pl.lit("v1"), regarding_kind=pl.lit("Pod"), regarding_namespace="namespace",
+        regarding_name="pod", regarding_uid="uid", series_count=pl.lit(None, pl.Int64),
+        event_time=pl.lit(None, pl.String), series_last=pl.lit(None, pl.String),
+    )  # fmt: skip
+    return schema.completed(lines.drop("kind", "few", "many", "number"), schema.LINES)
+
+
+def _template(messages: pl.LazyFrame) -> None:
+    template(messages).collect(engine="in-memory")
+
+
+def _run(lines: pl.DataFrame, rules: pipeline.Rules) -> None:
+    decoded = Decoded(lines, schema.empty(schema.QUARANTINE), {})
+    now = START + timedelta(hours=1)
+    result = pipeline.run(decoded, pl.DataFrame(schema=OUTCOMES), pipeline.empty_state(), batch=1, now=now, rules=rules)
+    assert result.sums["occurrences"] == len(lines)
