@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.archive import Deliverer, check_owner, remains, scan
-from batcher.archive.events import Selection, newest
+from batcher.events import Selection, newest
 from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import kept_paths
