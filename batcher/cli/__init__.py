@@ -15,6 +15,7 @@ from batcher.cli.mapping import app as mapping_app
 from batcher.cli.resync import resync
 from batcher.cli.rules import app as rules_app
 from batcher.cli.run import run
+from batcher.cli.sql import sql
 from batcher.cli.status import status
 from batcher.cli.verify import verify
 
@@ -30,6 +31,7 @@ app.command("run")(run)
 app.command("demo")(demo)
 app.command("status")(status)
 app.command("events")(events)
+app.command("sql")(sql)
 app.command("verify")(verify)
 app.command("resync")(resync)
 app.add_typer(incidents_app, name="incidents")

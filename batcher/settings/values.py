@@ -88,6 +88,16 @@ def duration_flag(flag: str, text: str) -> timedelta:
         raise UsageError(message) from None
 
 
+def size_flag(flag: str, text: str) -> int:
+    """Return the bytes that ``flag`` of a command was given. Raises :class:`UsageError` naming the flag."""
+    try:
+        size = int(str(_parse_size(text)))
+    except ValueError as error:
+        message = f"{flag}: {error}"
+        raise UsageError(message) from None
+    return size
+
+
 def moment_flag(flag: str, text: str, now: datetime) -> datetime:
     """Return the moment that ``flag`` of a command was given: a duration before ``now``, or a time as RFC 3339 has it.
 

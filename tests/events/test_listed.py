@@ -38,7 +38,7 @@ def occurrences(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pl.LazyFra
         yield scan(folder / "archive", "occurrences", staged_paths(h.directory)["occurrences"])
 
 
-def shown(occurrences: pl.LazyFrame, *, limit: int = 100, **flags: str) -> list[str]:
+def shown(occurrences: pl.LazyFrame, limit: int = 100, /, **flags: str) -> list[str]:
     """Cluster, Pod and count of each Event, in the order shown."""
     found = newest(occurrences, chosen(**flags, now=NOW), now=NOW, limit=limit)
     return [f"{c} {name} x{count}" for c, name, count in found.select("cluster", "regarding_name", "count").rows()]
@@ -86,7 +86,7 @@ def test_the_newest_revision_tells_message_and_count_whatever_the_order_of_rows(
 def test_a_limit_keeps_the_events_that_were_received_last(occurrences: pl.LazyFrame, limit: int) -> None:
     received = ["eu-1 web x1", "us-west1 web x7", "us-west1 idle x1", "us-west1 job x1"]
     kept = {0: received, 1: received[:1], 2: received[:2], 3: [*received[:2], "us-west1 idle x1"]}[limit]
-    assert sorted(shown(occurrences, limit=limit)) == sorted(kept)
+    assert sorted(shown(occurrences, limit)) == sorted(kept)
 
 
 def row(**given_: Any) -> dict[str, Any]:
