@@ -18,6 +18,7 @@ from batcher.cli.run import run
 from batcher.cli.sql import sql
 from batcher.cli.status import status
 from batcher.cli.verify import verify
+from batcher.cli.why import why
 
 app = typer.Typer(
     name="batcher",
@@ -31,6 +32,7 @@ app.command("run")(run)
 app.command("demo")(demo)
 app.command("status")(status)
 app.command("events")(events)
+app.command("why")(why)
 app.command("sql")(sql)
 app.command("verify")(verify)
 app.command("resync")(resync)

@@ -9,9 +9,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import msgspec
 import polars as pl
@@ -30,7 +31,7 @@ from batcher.text import cut, safe
 TABLES = tuple(COLUMNS)
 """What can be asked for."""
 
-_TYPES = {
+_TYPES: Mapping[Any, str] = {
     pl.Int64: "BIGINT", pl.UInt64: "UBIGINT", pl.Float64: "DOUBLE", pl.Boolean: "BOOLEAN", pl.String: "VARCHAR",
     pl.Binary: "BLOB",
 }  # fmt: skip
@@ -111,7 +112,7 @@ def _tables(directory: DataDirectory) -> dict[str, Table]:
     return {name: _table(directory, name, files(directory.archive, name, staged[name])) for name in TABLES}
 
 
-def _table(directory: DataDirectory, name: str, paths: list[os.PathLike[str]]) -> Table:
+def _table(directory: DataDirectory, name: str, paths: Sequence[Path]) -> Table:
     there = [str(path) for path in paths]
     if _GLOBS & set("".join({os.path.dirname(path) for path in there})):  # noqa: PTH120  many texts
         message = (
