@@ -126,11 +126,10 @@ REFUSALS: Mapping[str, Refusal] = {
                                  "mapping"),
     "NamespaceTerminating": Refusal("the namespace is being deleted", "nothing, if that is meant"),
     "WorkspaceNotFound": Refusal("there is no such workspace", "correct the mapping, or create the workspace"),
-    "WorkspaceNotAllowed": Refusal("kcp.workspaces does not allow it", "add the workspace to kcp.workspaces, or correct "
-                                   "the mapping"),
+    "WorkspaceNotAllowed": Refusal("kcp.workspaces does not allow it", "add it to kcp.workspaces, or correct the mapping"),
     "WorkspaceNotBound": Refusal("it has no APIBinding that accepts our claim of Events", "let its people accept the "
                                  "permission claim of the APIExport"),
-    "NoAddress": Refusal("its name or namespace is none that a server can have", "look at its mapping"),
+    "NoAddress": Refusal("no server has such a name or namespace", "look at the mapping of its namespace"),
     "Invalid": Refusal("its server found it invalid", "look at it (batcher failed show), and report it"),
     "BadRequest": Refusal("its server could not read it", "look at it (batcher failed show), and report it"),
     "RequestEntityTooLarge": Refusal("it is too large", "look at it (batcher failed show), and report it"),

@@ -89,7 +89,7 @@ def counting(every: Known, key: Mapping[str, Any], namespace: str, hold: timedel
 
 def _conditions(key: Mapping[str, Any], namespace: str) -> list[pl.Expr]:
     """Its own summary, or that of its source; else that of its reason, then of its namespace, then of its workspace, in
-    which all is told that was too much.
+    which all is told that was too much. Last, one that an older version or other settings gave another template.
     """
     received = key["received"]
     hour = f"{received:{_HOUR}}"
@@ -102,7 +102,8 @@ def _conditions(key: Mapping[str, Any], namespace: str) -> list[pl.Expr]:
     if key["kind"] == SummaryKind.PLAIN.value:
         equal = pl.all_horizontal(pl.col(name) == key[name] for name in KEY)
         goes_on = (pl.col("began_at") <= received) & (pl.col("last_at") >= received)
-        return [equal & goes_on, *conditions]
+        alike = pl.all_horizontal(pl.col(name) == key[name] for name in KEY if name != "template")
+        return [equal & goes_on, *conditions, alike & goes_on]
     held = f"{hour} {key['template']}"
     return [here & (pl.col("kind") == key["kind"]) & (pl.col("template") == held), *conditions]
 
