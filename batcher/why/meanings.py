@@ -126,7 +126,8 @@ REFUSALS: Mapping[str, Refusal] = {
                                  "mapping"),
     "NamespaceTerminating": Refusal("the namespace is being deleted", "nothing, if that is meant"),
     "WorkspaceNotFound": Refusal("there is no such workspace", "correct the mapping, or create the workspace"),
-    "WorkspaceNotAllowed": Refusal("kcp.workspaces does not allow it", "add it to kcp.workspaces, or correct the mapping"),
+    "WorkspaceNotAllowed": Refusal("kcp.workspaces does not allow it", "add it to kcp.workspaces, or correct its "
+                                   "mapping"),
     "WorkspaceNotBound": Refusal("it has no APIBinding that accepts our claim of Events", "let its people accept the "
                                  "permission claim of the APIExport"),
     "NoAddress": Refusal("no server has such a name or namespace", "look at the mapping of its namespace"),

@@ -161,6 +161,16 @@ def _is_whole(document: str) -> bool:
     return False
 
 
+async def test_a_reader_that_has_gone_before_ends_it_with_its_own_exit_code(data: Path) -> None:
+    out, end = os.pipe()
+    os.close(out)
+    command = [sys.executable, "-u", "-m", "batcher", "events", "-A", "--data-dir", str(data)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=end, stderr=PIPE)
+    os.close(end)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (141, b"")
+
+
 async def test_kubectl_finds_it_as_a_plugin(data: Path, tmp_path: Path) -> None:
     plugin = tmp_path / "bin" / "kubectl-batcher"
     plugin.parent.mkdir()

@@ -89,6 +89,14 @@ def test_a_limit_keeps_the_events_that_were_received_last(occurrences: pl.LazyFr
     assert sorted(shown(occurrences, limit)) == sorted(kept)
 
 
+def test_batches_after_the_last_that_is_asked_for_are_not_looked_at(occurrences: pl.LazyFrame) -> None:
+    through = {
+        batch: chosen(namespace="web", cluster="us-west1", now=NOW)._replace(through=batch) for batch in (0, 1, 2)
+    }
+    counts = {batch: newest(occurrences, asked, now=NOW)["count"].to_list() for batch, asked in through.items()}
+    assert counts == {0: [], 1: [1, 3], 2: [1, 7]}
+
+
 def row(**given_: Any) -> dict[str, Any]:
     filled: dict[str, Any] = {name: "" if kind == pl.String else None for name, kind in OCCURRENCES.items()}
     return filled | {"batch": 1, "count": 1} | given_

@@ -123,6 +123,12 @@ def test_what_runs_away_is_stopped_and_says_what_to_do(directory: DataDirectory,
     assert caught.value.exit_code == 1
 
 
+def test_text_that_functions_make_is_memory_too(directory: DataDirectory) -> None:
+    sql = "SELECT max(length(repeat('abcdefghij', 100000000 + i::INT))) FROM range(100) t(i)"
+    with pytest.raises(BatcherError, match=r"^sql: stopped: it needs more than 64MiB of memory; ask for less, or give"):
+        answered(directory, sql, Bounds(seconds=300.0, memory=64 << 20))
+
+
 def test_the_child_sees_nothing_of_our_environment(directory: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHER_TOKEN", "verysecret")
     for sql in ("SELECT getenv('BATCHER_TOKEN')", "SELECT current_setting('home_directory')"):
