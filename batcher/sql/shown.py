@@ -63,7 +63,8 @@ def write_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Pa
             for batch in batches:
                 writer.write_batch(batch)
                 rows += len(batch)
-        os.link(partial, path)
+        path.touch(exist_ok=False)
+        partial.replace(path)
     except (FileExistsError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         why = "is there already" if isinstance(error, FileExistsError) else str(error).splitlines()[0]
         message = f"--to: {safe(str(path))}: {why}"

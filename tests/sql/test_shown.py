@@ -29,7 +29,8 @@ def test_no_text_is_a_formula_in_csv_and_no_number_is_text() -> None:
 
 
 def test_a_table_is_safe_and_shows_what_is_null() -> None:
-    lines = as_text(*batch(**{"a\x1b": ["x\x1b[0m", None], "n": [1, None]}), headers=True, width=None)
+    table = pa.table({"a\x1b": ["x\x1b[0m", None], "n": [1, None]})
+    lines = as_text(table.schema, table.to_batches(), headers=True, width=None)
     assert lines == ["a          n", "x [0m      1", "NULL    NULL"]
 
 
