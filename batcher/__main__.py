@@ -17,7 +17,7 @@ def main() -> None:
     from batcher.cli import app  # noqa: PLC0415  an import error of a broken install is a one-line error too
 
     try:
-        app(prog_name="batcher")
+        app(prog_name=_called(sys.argv[0]))
     except BatcherError as error:
         _end(error)
     except BaseExceptionGroup as group:
@@ -33,6 +33,11 @@ def main() -> None:
         sys.exit(141)
     except OSError as error:
         _end(BatcherError(f"{error.filename or 'batcher'}: {error.strerror or error}"))
+
+
+def _called(program: str) -> str:
+    """How the user called this: kubectl runs ``kubectl-batcher`` for ``kubectl batcher``."""
+    return "kubectl batcher" if os.path.basename(program).startswith("kubectl-batcher") else "batcher"  # noqa: PTH119
 
 
 def _first(error: BaseException) -> BatcherError:

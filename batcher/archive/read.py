@@ -31,14 +31,19 @@ def scan(root: Path, table: str, staged: Iterable[Path] = (), *, since: datetime
     Columns as in :data:`batcher.archive.deliver.COLUMNS`, null where a file is older than a column. Raises
     :class:`ArchiveError` if it is unreadable.
     """
-    delivered = [path for path in _delivered(root / table) if since is None or path.parent.name >= f"date={since:%F}"]
-    names = {path.name for path in delivered}
-    paths = [*delivered, *(path for path in staged if path.name not in names)]
+    paths = files(root, table, staged, since=since)
     if not paths:
         return empty(COLUMNS[table]).lazy()
     return pl.scan_parquet(
         paths, schema=COLUMNS[table], hive_partitioning=False, missing_columns="insert", extra_columns="ignore"
     )
+
+
+def files(root: Path, table: str, staged: Iterable[Path] = (), *, since: datetime | None = None) -> list[Path]:
+    """Return the files that :func:`scan` of the same reads; each row of the table is in one of them."""
+    delivered = [path for path in _delivered(root / table) if since is None or path.parent.name >= f"date={since:%F}"]
+    names = {path.name for path in delivered}
+    return [*delivered, *(path for path in staged if path.name not in names)]
 
 
 def settled(read: Callable[[], T]) -> T:

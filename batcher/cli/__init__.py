@@ -15,8 +15,10 @@ from batcher.cli.mapping import app as mapping_app
 from batcher.cli.resync import resync
 from batcher.cli.rules import app as rules_app
 from batcher.cli.run import run
+from batcher.cli.sql import sql
 from batcher.cli.status import status
 from batcher.cli.verify import verify
+from batcher.cli.why import why
 
 app = typer.Typer(
     name="batcher",
@@ -30,6 +32,8 @@ app.command("run")(run)
 app.command("demo")(demo)
 app.command("status")(status)
 app.command("events")(events)
+app.command("why")(why)
+app.command("sql")(sql)
 app.command("verify")(verify)
 app.command("resync")(resync)
 app.add_typer(incidents_app, name="incidents")

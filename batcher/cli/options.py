@@ -1,7 +1,9 @@
 """Options that several commands share, with one help text, one way to find what they name, and one to print it."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,3 +45,15 @@ def print_document(document: object, output: str) -> None:
     import yaml
 
     print(yaml.safe_dump(plain, sort_keys=False), end="")
+
+
+@contextlib.contextmanager
+def reader_may_go() -> Iterator[None]:
+    """Let a reader that has seen enough end the command with the exit code that is meant for it.
+
+    Typer takes an error with the number EPIPE for a failure, and ends with 1 before anybody else is asked.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise BrokenPipeError from None

@@ -5,7 +5,7 @@ setting is its explanation, in the JSON schema, the printed defaults and ``batch
 """
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -44,6 +44,8 @@ _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _OURS = ("kcp.io/", "batcher.kcp.io/")
 _OBJECT = re.compile(r"[^/]+/.+")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_duration(value: str) -> timedelta:
@@ -84,6 +86,30 @@ def duration_flag(flag: str, text: str) -> timedelta:
     except ValueError as error:
         message = f"{flag}: {error}"
         raise UsageError(message) from None
+
+
+def size_flag(flag: str, text: str) -> int:
+    """Return the bytes that ``flag`` of a command was given. Raises :class:`UsageError` naming the flag."""
+    try:
+        size = int(str(_parse_size(text)))
+    except ValueError as error:
+        message = f"{flag}: {error}"
+        raise UsageError(message) from None
+    return size
+
+
+def moment_flag(flag: str, text: str, now: datetime) -> datetime:
+    """Return the moment that ``flag`` of a command was given: a duration before ``now``, or a time as RFC 3339 has it.
+
+    Nothing is before 1970. Raises :class:`UsageError` naming the flag.
+    """
+    try:
+        if _MOMENT.fullmatch(text):
+            return max(datetime.fromisoformat(text.upper()).astimezone(UTC), _EARLIEST)
+        return now - min(parse_duration(text), now - _EARLIEST)
+    except (ValueError, OverflowError):
+        message = f"{flag}: {text!r} is neither a duration such as 30s, 5m, 1h30m or 7d, nor a time such as "
+        raise UsageError(message + f"{now:%Y-%m-%dT%H:%M:%SZ}") from None
 
 
 def _parse_text_duration(value: object) -> timedelta:

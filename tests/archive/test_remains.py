@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.archive import Deliverer, check_owner, remains, scan
-from batcher.archive.events import Selection, newest
 from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import kept_paths
+from batcher.events import Selection, newest
 from batcher.pipeline import Rules
 from batcher.redact import Redaction
 from batcher.schema import MEASURES, OCCURRENCES, SESSION, SLOT
