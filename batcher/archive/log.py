@@ -2,10 +2,14 @@
 
 deltalake writes a version of a table and does not sync it. Staged files are removed once they are delivered, so
 what says that they are must be on disk before; and a version that a power cut tore is removed, or the table could
-never be opened again. Nothing here knows what a version says.
+never be opened again. Only the newest can be torn if each is on disk before the next is written: delivery and
+maintenance, which are two processes, write versions one at a time. Nothing here knows what a version says.
 """
 
 import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +18,23 @@ from batcher import disk
 
 _LOG = "_delta_log"
 _HINT = "_last_checkpoint"
+_LOCK = "_batcher_lock"
 _PARQUET = b"PAR1"
+
+
+@contextlib.contextmanager
+def alone(table: Path) -> Iterator[None]:
+    """Be the only process of this machine that writes a version of ``table``; wait for the other, which is soon done.
+
+    The kernel frees it when the process dies. Raises :class:`OSError` if the archive cannot be written.
+    """
+    disk.make_directory(table)
+    descriptor = os.open(table / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync(table: Path, version: int) -> None:
