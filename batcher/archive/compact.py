@@ -15,8 +15,9 @@ from typing import NamedTuple
 from deltalake import DeltaTable
 
 from batcher.archive import log
+from batcher.archive.read import open_to_read
 from batcher.archive.rewrite import ROWS, Held, chunks, held, replace, undisturbed, write
-from batcher.archive.tables import COLUMNS
+from batcher.archive.tables import explained, there
 
 FULL, PART, KEPT = "full", "part", "kept"
 """How names of rewritten files begin: large enough; may grow; what retention has left."""
@@ -46,13 +47,13 @@ def compact(root: Path, name: str, *, now: datetime, today_from: int = AT_LEAST_
     Safe beside batches, deliveries, readers and another compaction. Raises :class:`batcher.errors.ArchiveError`.
     """
     done: list[Compacted] = []
+    today = f"{now:%F}"
+    if dry_run:
+        files = worth(held(open_to_read(root, name)), today=today, today_from=today_from)
+        return Compacted(name, len(files), 0, sum(file.rows for file in files), sum(file.size for file in files), 0)
 
     def work(table: DeltaTable) -> None:
-        files = worth(held(table), today=f"{now:%F}", today_from=today_from)
-        if dry_run:
-            size = sum(file.size for file in files)
-            done.append(Compacted(name, len(files), 0, sum(file.rows for file in files), size, 0))
-            return
+        files = worth(held(table), today=today, today_from=today_from)
         for each in _compacted(root, name, table, files, now):
             done.append(each)  # noqa: PERF402  what is committed counts, also if the next is not
         if done:
@@ -71,8 +72,8 @@ def total(name: str, done: Sequence[Compacted]) -> Compacted:
 
 def compact_all(root: Path, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False) -> list[Compacted]:
     """Compact every table that is there; see :func:`compact`."""
-    there = [name for name in COLUMNS if (root / name / "_delta_log").is_dir()]
-    return [compact(root, name, now=now, today_from=today_from, dry_run=dry_run) for name in there]
+    with explained(root):
+        return [compact(root, name, now=now, today_from=today_from, dry_run=dry_run) for name in there(root)]
 
 
 def worth(files: Sequence[Held], *, today: str, today_from: int) -> list[Held]:

@@ -22,6 +22,11 @@ _LOCK = "_batcher_lock"
 _PARQUET = b"PAR1"
 
 
+def is_table(table: Path) -> bool:
+    """Whether there is a table."""
+    return (table / _LOG).is_dir()
+
+
 @contextlib.contextmanager
 def alone(table: Path) -> Iterator[None]:
     """Be the only process of this machine that writes a version of ``table``; wait for the other, which is soon done.

@@ -66,8 +66,10 @@ class Held(NamedTuple):
         return self.path.rpartition("/")[2]
 
 
-def held(table: DeltaTable) -> list[Held]:
-    """Return the files of ``table`` by date and name."""
+def held(table: DeltaTable | None) -> list[Held]:
+    """Return the files of ``table`` by date and name; none of one that is not there."""
+    if table is None:
+        return []
     found = pl.DataFrame(table.get_add_actions(flatten=True))
     if found.is_empty():
         return []

@@ -4,10 +4,13 @@ A table remembers the last batch that it has of each data directory, as a Delta 
 and no name of a file, says what is delivered: compaction replaces the files that were. Nothing here writes rows.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 from deltalake import DeltaTable, Schema
+from deltalake.exceptions import DeltaError
 
 from batcher.archive import log
 from batcher.errors import ArchiveError
@@ -63,6 +66,21 @@ def open_table(root: Path, name: str) -> DeltaTable:
         table.alter.add_columns(added)
         log.sync(path, table.version())
     return table
+
+
+@contextlib.contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Tell what deltalake, polars and the system say of an archive as one line (:class:`ArchiveError`)."""
+    try:
+        yield
+    except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+        message = f"archive {root}: {' '.join(str(error).split())[:300]}"
+        raise ArchiveError(message) from error
+
+
+def there(root: Path) -> list[str]:
+    """Return the names of the tables that the archive at ``root`` has so far."""
+    return [name for name in COLUMNS if log.is_table(root / name)]
 
 
 def refuse_newer(table: DeltaTable, name: str) -> None:

@@ -58,7 +58,7 @@ def _print_head(found: "Status", state: str) -> None:
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
     print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
     troubles = {
-        name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
+        name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "keeping", "publish")
     }
     for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
         if trouble:

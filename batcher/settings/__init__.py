@@ -20,12 +20,12 @@ from batcher.settings.places import allowed, anchored
 from batcher.settings.routing import Place, Route
 from batcher.settings.shaping import Aggregation, Correlation, Limit, Redaction, Transform
 from batcher.settings.sources import Cluster, ClusterDirectory, Credentials
-from batcher.settings.values import duration_flag, format_size, parse_duration
+from batcher.settings.values import duration_flag, format_duration, format_size, parse_duration
 
 __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "ChainRule", "Cluster", "ClusterDirectory", "Correlation",
     "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "Limit", "Log", "MappingRule", "Match", "Place", "Publish",
     "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "directories",
-    "duration_flag", "find_clusters", "format_size", "gates_shown", "kubeconfigs", "load", "parse_duration",
+    "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs", "load", "parse_duration",
     "refuse_fixed", "validate", "validate_rule", "waiting",
 ]  # fmt: skip

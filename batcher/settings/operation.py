@@ -1,9 +1,9 @@
 """How the service runs: batches, archive, spool, HTTP and log."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from batcher.settings.values import Duration, Model, Size
 
@@ -18,12 +18,28 @@ class BatchSettings(Model):
 
 
 class Archive(Model):
-    """Where the tables are, and how often staged files are registered in them."""
+    """Where the tables are, how often staged files are registered in them, and how they are kept."""
 
     path: str = "./archive"
     """A folder."""
     interval: Duration = timedelta(seconds=60)
     """How often rows are delivered to it; until then they are in the data directory."""
+    retention: Duration = timedelta(days=30)
+    """For how long all rows are kept, in whole days: at least 1d, since a lost data directory is gone on from here."""
+    retention_important: Duration = timedelta(days=365)
+    """For how long warnings of incidents, critical reasons and what is pinned are kept."""
+    compact_every: Duration = timedelta(hours=1)
+    """How often old rows are removed, and small files are rewritten as few."""
+
+    @model_validator(mode="after")
+    def _is_long_enough(self) -> Self:
+        if self.retention < timedelta(days=1):
+            message = "retention: shorter than 1d, which a lost data directory may need to go on from"
+            raise ValueError(message)
+        if self.retention_important < self.retention:
+            message = "retentionImportant: shorter than retention"
+            raise ValueError(message)
+        return self
 
 
 class Spool(Model):
