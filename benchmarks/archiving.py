@@ -62,7 +62,9 @@ def _drawn(column: str, seed: int) -> pl.Expr:
 
 def _uid(column: str, seed: int) -> pl.Expr:
     one, two = _drawn(column, seed), _drawn(column, seed + 1)
-    return pl.format("{}-4{}-8{}-{}", _digits(one, 8), _digits(two, 3), _digits(two // 16**3, 3), _digits(one // 16**8, 12))
+    return pl.format(
+        "{}-4{}-8{}-{}", _digits(one, 8), _digits(two, 3), _digits(two // 16**3, 3), _digits(one // 16**8, 12)
+    )
 
 
 def _digits(drawn: pl.Expr, count: int) -> pl.Expr:
@@ -111,7 +113,11 @@ def _columns(told: pl.DataFrame, day: datetime, seed: int) -> pl.DataFrame:
         **{key: pl.lit(value) for key, value in fixed.items()},
         reporting_instance=pl.col("host"), regarding_namespace=pl.col("namespace"),
     )  # fmt: skip
-    absent = {key: pl.lit("" if kind == pl.String else None).cast(kind) for key, kind in OCCURRENCES.items() if key not in made.columns}
+    absent = {
+        key: pl.lit("" if kind == pl.String else None).cast(kind)
+        for key, kind in OCCURRENCES.items()
+        if key not in made.columns
+    }
     return made.with_columns(**absent).select(pl.col(key).cast(kind) for key, kind in OCCURRENCES.items())
 
 

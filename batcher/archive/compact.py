@@ -41,7 +41,9 @@ class Compacted(NamedTuple):
     """Bytes of the new ones; 0 in a dry run."""
 
 
-def compact(root: Path, name: str, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False) -> Compacted:
+def compact(
+    root: Path, name: str, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False
+) -> Compacted:
     """Compact the table ``name``; ``today_from`` is how many small files of today are worth it.
 
     Safe beside batches, deliveries, readers and another compaction. Raises :class:`batcher.errors.ArchiveError`.
@@ -70,7 +72,9 @@ def total(name: str, done: Sequence[Compacted]) -> Compacted:
     return Compacted(name, *(sum(each[column] for each in done) for column in range(1, len(Compacted._fields))))
 
 
-def compact_all(root: Path, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False) -> list[Compacted]:
+def compact_all(
+    root: Path, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False
+) -> list[Compacted]:
     """Compact every table that is there; see :func:`compact`."""
     with explained(root):
         return [compact(root, name, now=now, today_from=today_from, dry_run=dry_run) for name in there(root)]
@@ -80,9 +84,7 @@ def worth(files: Sequence[Held], *, today: str, today_from: int) -> list[Held]:
     """Return the small files of each date that has enough of them."""
     small = [file for file in files if is_small(file)]
     by_date = [(date, list(some)) for date, some in groupby(small, key=lambda file: file.date)]
-    return [
-        file for date, some in by_date if len(some) >= (AT_LEAST if date < today else today_from) for file in some
-    ]
+    return [file for date, some in by_date if len(some) >= (AT_LEAST if date < today else today_from) for file in some]
 
 
 def is_small(file: Held) -> bool:

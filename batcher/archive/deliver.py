@@ -23,6 +23,7 @@ from batcher.staging import StagedFile
 
 __all__ = ["COLUMNS", "Deliverer"]
 
+
 class Deliverer:
     """Delivers the staged files of one data directory to the archive at ``root``."""
 

@@ -73,9 +73,7 @@ def _days(since: datetime, until: datetime) -> Iterator[datetime]:
         day += timedelta(days=1)
 
 
-def _rows(
-    root: Path, staged: Mapping[str, Iterable[Path]], name: str, begin: datetime, end: datetime
-) -> pl.DataFrame:
+def _rows(root: Path, staged: Mapping[str, Iterable[Path]], name: str, begin: datetime, end: datetime) -> pl.DataFrame:
     dated = pl.col(DATED_BY[name])
 
     def read() -> pl.DataFrame:

@@ -54,7 +54,7 @@ _CLUSTERS = pl.List(pl.Struct({"cluster": pl.String}))
 
 
 def marks(incidents: pl.LazyFrame) -> pl.DataFrame:
-    """Return :data:`MARKS` of ``incidents`` (:data:`batcher.schema.INCIDENTS`): all its places, with all its reasons."""
+    """Return :data:`MARKS` of ``incidents`` (:data:`batcher.schema.INCIDENTS`): all places, with all reasons, of each."""
     members = pl.col("member_list").str.json_decode(_MEMBERS).list.eval(pl.element().struct.field("reason"))
     return (
         incidents.select(
@@ -92,9 +92,7 @@ def _is_critical(sight: Sight, critical: Sequence[str]) -> pl.Expr:
 
 def _of_incidents(numbered: pl.DataFrame, table: str, sight: Sight, of_incidents: pl.DataFrame) -> pl.DataFrame:
     warnings = numbered if table == "links" else numbered.filter(pl.col("type") == "Warning")
-    said = warnings.select(
-        "row_", "cluster", "target_namespace", reason=sight.reason, begin=sight.begin, end=sight.end
-    )
+    said = warnings.select("row_", "cluster", "target_namespace", reason=sight.reason, begin=sight.begin, end=sight.end)
     return (
         said.join(of_incidents, on=_PLACE)
         .filter(pl.col("begin") <= pl.col("incident_ended"), pl.col("end") >= pl.col("incident_began"))

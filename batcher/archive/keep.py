@@ -1,7 +1,8 @@
 """Keeping: what a service does to its archive every ``archive.compactEvery``.
 
 Retention goes first, so that what is old is not compacted before it goes; then compaction; then what no table names
-any more. A table that cannot be kept holds up no other. Each step may end at any moment, and is gone on with at the
+any more. A purge that was asked for is done again, with what was delivered since. A table that cannot be kept holds up
+no other. Each step may end at any moment, and is gone on with at the
 next turn. Reads no configuration and no clock.
 """
 
@@ -13,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from batcher.archive.compact import Compacted, compact
 from batcher.archive.owner import confirm_owner
 from batcher.archive.pins import pins
+from batcher.archive.purge import forget_done, purge_all, purges
 from batcher.archive.retain import Policy, Retained, retain
 from batcher.archive.tables import explained, there
 from batcher.archive.vacuum import Vacuumed, vacuum
@@ -53,5 +55,16 @@ def keep(root: Path, policy: Policy, *, owner: str, now: datetime) -> Kept:
 
     retained = of_each(lambda name: retain(root, name, policy, pins=pinned, now=now))
     compacted = of_each(lambda name: compact(root, name, now=now))
+    _purge_again(root, troubles, now=now)
     vacuumed = of_each(lambda name: vacuum(root, name, now=now))
     return Kept(compacted, retained, vacuumed, troubles)
+
+
+def _purge_again(root: Path, troubles: list[str], *, now: datetime) -> None:
+    try:
+        with explained(root):
+            for purge in purges(root):
+                purge_all(root, purge, now=now)
+            forget_done(root, now=now)
+    except ArchiveError as error:
+        troubles.append(str(error))

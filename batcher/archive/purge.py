@@ -19,7 +19,7 @@ from batcher import disk
 from batcher.archive.compact import FULL, KEPT
 from batcher.archive.read import open_to_read, scan
 from batcher.archive.removals import note_purged
-from batcher.archive.rewrite import Held, chunks, held, read, replace, undisturbed, write
+from batcher.archive.rewrite import Held, chunks, held, replace, rows_of, undisturbed, write
 from batcher.archive.tables import there
 from batcher.archive.vacuum import AFTER
 from batcher.errors import ArchiveError
@@ -145,7 +145,7 @@ def _purge(root: Path, name: str, purge: Purge, summaries: pl.Series, *, now: da
 
 def _batches(root: Path, name: str, file: Held, goes: pl.Expr) -> dict[int, int]:
     """How many rows of each batch go from ``file``."""
-    return dict(read(root, name, file).filter(goes).group_by("batch").len().iter_rows())
+    return dict(rows_of(root, name, file).filter(goes).group_by("batch").len().collect().iter_rows())
 
 
 def _without(

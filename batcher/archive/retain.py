@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from batcher.archive.compact import KEPT
 from batcher.archive.important import SIGHTS, Pin, important, marks
 from batcher.archive.read import open_to_read, scan
-from batcher.archive.rewrite import Held, chunks, held, read, replace, undisturbed, write
+from batcher.archive.rewrite import Held, chunks, held, replace, rows_of, undisturbed, write
 from batcher.archive.tables import RETAINED, explained, there
 from batcher.schema import SUMS
 
@@ -58,8 +58,10 @@ def horizon(policy: Policy, now: datetime) -> Horizon:
     return Horizon(f"{now - policy.retention:%F}", f"{now - policy.important:%F}")
 
 
-def retain_all(root: Path, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False) -> list[Retained]:
-    """Apply ``policy`` to every table that is there; see :func:`retain`. Incidents come last: others are judged by them."""
+def retain_all(
+    root: Path, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False
+) -> list[Retained]:
+    """Apply ``policy`` to every table that is there (:func:`retain`); incidents come last: others are judged by them."""
     ordered = sorted(there(root), key=lambda name: name == "incidents")
     with explained(root):
         return [retain(root, name, policy, pins=pins, now=now, dry_run=dry_run) for name in ordered]
@@ -134,6 +136,7 @@ class _Day(NamedTuple):
             return self._added_up(write_them=write_them)
         batches, removed, new = [0], 0, []
         nothing = self.date < until.important
+        going_on = _going_on(self.root, until) if self.table == "summaries" else pl.Series(dtype=pl.String)
         of_incidents = marks(_incidents(self.root, self.date)) if self.table in SIGHTS and not nothing else None
 
         def keep(rows: pl.DataFrame) -> pl.DataFrame:
@@ -143,6 +146,8 @@ class _Day(NamedTuple):
                 if of_incidents is None
                 else important(rows, self.table, of_incidents=of_incidents, critical=policy.critical, pins=pins)
             )
+            if self.table == "summaries":
+                stay = rows.filter(pl.col("summary").is_in(pl.concat([stay["summary"], going_on]).implode()))
             if len(stay) < len(rows):
                 batches.append(int(rows["batch"].max() or 0))  # type: ignore[call-overload]  # a number
             removed += len(rows) - len(stay)
@@ -154,10 +159,17 @@ class _Day(NamedTuple):
         return new, removed, max(batches)
 
     def _added_up(self, *, write_them: bool) -> tuple[list[Held], int, int]:
-        rows = pl.concat(read(self.root, self.table, file) for file in self.files)
+        rows = pl.concat(rows_of(self.root, self.table, file) for file in self.files).collect()
         whole = rows.select(pl.max("batch", "now"), pl.col(SUMS).fill_null(0).sum())
         new = list(write(self.root, self.table, self.date, whole, kind=KEPT)) if write_them else []
         return new, len(rows) - 1, int(whole["batch"].item())
+
+
+def _going_on(root: Path, until: Horizon) -> pl.Series:
+    """Summaries of which a later day has a slot: a lost data directory needs all slots of those that go on."""
+    first = datetime.fromisoformat(f"{until.all}T00:00:00+00:00")
+    later = scan(root, "summaries", since=first).filter(pl.col("began_at") < first)
+    return later.select("summary").unique().collect().to_series()
 
 
 def _incidents(root: Path, date: str) -> pl.LazyFrame:

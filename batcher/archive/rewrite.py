@@ -77,7 +77,7 @@ def held(table: DeltaTable | None) -> list[Held]:
     return sorted((Held(*row) for row in columns.iter_rows()), key=lambda file: (file.date, file.path))
 
 
-def read(root: Path, name: str, file: Held) -> pl.DataFrame:
+def rows_of(root: Path, name: str, file: Held) -> pl.LazyFrame:
     """Return the rows of a file of the table ``name``: its columns, null where the file is older than one."""
     return pl.scan_parquet(
         root / name / file.path,
@@ -85,7 +85,7 @@ def read(root: Path, name: str, file: Held) -> pl.DataFrame:
         hive_partitioning=False,
         missing_columns="insert",
         extra_columns="ignore",
-    ).collect()
+    )
 
 
 class Chunk(NamedTuple):
@@ -105,7 +105,7 @@ def chunks(
     parts: list[pl.DataFrame] = []
     for file in files:
         some.append(file)
-        parts.append(keep(read(root, name, file)))
+        parts.append(keep(rows_of(root, name, file).collect()))
         if sum(map(len, parts)) >= ROWS or sum(part.estimated_size() for part in parts) >= BYTES:
             yield Chunk(some, pl.concat(parts), is_full=True)
             some, parts = [], []
@@ -143,7 +143,10 @@ def replace(
     turn = (table.transaction_version(REWRITES) or 0) + 1
     with log.alone(root / name):
         table.create_write_transaction(
-            [*(_added(file, changes=not same) for file in new), *(_removed(file, now, changes=not same) for file in old)],
+            [
+                *(_added(file, changes=not same) for file in new),
+                *(_removed(file, now, changes=not same) for file in old),
+            ],
             mode="append",
             schema=table.schema(),
             partition_by=[DATE],

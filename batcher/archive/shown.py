@@ -4,12 +4,12 @@ Reads the logs and the footers of staged files, and no row.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
+from batcher.archive.compact import is_small
 from batcher.archive.important import Pin
 from batcher.archive.read import open_to_read
 from batcher.archive.rewrite import held
@@ -58,8 +58,6 @@ def status(root: Path, staged: Mapping[str, Iterable[Path]], pinned: list[Pin]) 
 
 
 def _table(root: Path, name: str, staged: Iterable[Path]) -> Table:
-    from batcher.archive.compact import is_small
-
     table = open_to_read(root, name)
     files = held(table)
     waiting = [path for path in staged if not (table and is_delivered(table, name, path.name))]
@@ -107,5 +105,3 @@ def _size(size: int) -> str:
     """About so much, in the largest unit of which it is ten or more."""
     unit = next((unit for unit in (2**30, 2**20, 2**10) if size >= 10 * unit), 1)
     return format_size(size // unit * unit)
-
-

@@ -2,8 +2,9 @@
 
 A reader takes the list of files from the log and reads them later, so a file that was replaced stays for
 :data:`AFTER`. When it was replaced is not asked of the log, which forgets: the first vacuum that finds a file unnamed
-notes the time, and a later one removes it. What a kill left is found in the same way. Files that may be about to be named are
-left alone: a new one of a rewriting for an hour, and a staged one as long as the table does not have its batch.
+notes the time, and a later one removes it. What a kill left is found in the same way. Files that may be about to be
+named are left alone: a new one of a rewriting for an hour, and a staged one as long as the table does not have its
+batch.
 """
 
 from collections.abc import Iterator

@@ -26,6 +26,6 @@ __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "ChainRule", "Cluster", "ClusterDirectory", "Correlation",
     "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "Limit", "Log", "MappingRule", "Match", "Place", "Publish",
     "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "directories",
-    "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs", "load", "parse_duration",
-    "refuse_fixed", "validate", "validate_rule", "waiting",
+    "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs", "load",
+    "parse_duration", "refuse_fixed", "validate", "validate_rule", "waiting",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """That what commits name is still what they named: files and changes, byte for byte.
 
 Holds for batches of any version, also for those that cannot be computed again. Of a file that compaction has replaced
-there are no bytes to compare: its rows are counted, and recomputed ones compared, as all others. Reads nothing but the bytes.
+there are no bytes to compare: its rows are counted, and recomputed ones compared, as all others. Reads nothing but
+the bytes.
 """
 
 from collections.abc import Iterator

@@ -52,10 +52,7 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         _commits(directory, batches.filter(pl.col("batch") > removed.added_up), last.batch),
         rows(whole, occurrences.group_by("batch").agg(pl.len()), "revisions", "rows of occurrences"),
         rows(whole, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
-        *(
-            rows(whole, *_with_verdict(occurrences, verdict), f"rows with verdict {verdict}")
-            for verdict in Verdict
-        ),
+        *(rows(whole, *_with_verdict(occurrences, verdict), f"rows with verdict {verdict}") for verdict in Verdict),
         _once(occurrences),
         rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
         rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
