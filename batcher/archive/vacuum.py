@@ -57,8 +57,8 @@ def vacuum(root: Path, name: str, *, now: datetime, after: timedelta = AFTER, dr
     if table is None:
         return Vacuumed(name, 0, 0, 0, 0)
     sizes = {str(path.relative_to(root / name)): path.stat().st_size for path in _unnamed(root, name, table, now)}
-    noted = {path: min(at, now) for path, at in _noted(root / name).items()}
-    since = {path: noted.get(path, now) for path in sizes}
+    noted = _noted(root / name)
+    since = {path: min(noted.get(path, now), now) for path in sizes}
     gone = [path for path, at in since.items() if now - at >= after]
     if not dry_run:
         for path in gone:
