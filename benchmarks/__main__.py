@@ -22,6 +22,7 @@ NAMES = (
     "idle",
     "soak",
     "restart",
+    "archiving",
 )
 
 

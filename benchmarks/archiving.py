@@ -1,19 +1,31 @@
 """What an archive costs and how fast it answers, once it is kept.
 
-Protects three decisions: files of a day are rewritten few at a time and sorted by place, so that a question about one
-namespace opens a few row groups (and not by time, which is what days are for); encodings are chosen by column, so
-that a row costs what is new in it; and a rewrite reads so much at once and no more, so that compaction fits beside a
-service. Rows are seeded: 40 namespaces, 70 % of them repeats of an Event, names and uids random as those of a
-cluster. ``ARCHIVE_DAYS`` and ``ARCHIVE_ROWS`` in the environment make it larger: 30 and 1,000,000 are the figures of
-the contract. ``ARCHIVE_ROOT`` names a folder to keep it in, and to find it again.
+Protects three decisions: files of a day are rewritten a few at a time and sorted by place, so that a question about
+one namespace opens a few row groups; a row costs what is new in it, because alike stands beside alike; and a rewriting
+reads so much at once and no more, so that it fits beside a service. Rows are seeded: 40 namespaces, 70 % of them
+repeats of an Event, names and uids as random as those of a cluster. ``ARCHIVE_DAYS`` and ``ARCHIVE_ROWS`` (rows a day)
+in the environment make it larger; the figures of the contract are those of 30 and 1000000. ``ARCHIVE_ROOT`` names a
+folder where the archive is made, and found again.
 """
 
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 
+from batcher.archive import Deliverer, scan
+from batcher.archive.compact import compact
+from batcher.archive.read import open_to_read
+from batcher.archive.rewrite import held
 from batcher.schema import OCCURRENCES, TIME
+from batcher.staging import stage
 from benchmarks.load import START
+from benchmarks.measure import Figure, alone, figure, peak_bytes
 
 NAMESPACES, APPS, PODS, NODES = 40, 60, 20_000, 300
 REASONS = ("BackOff", "Failed", "Unhealthy", "FailedMount", "Pulled", "Created", "Started", "Scheduled", "Killing")
@@ -30,6 +42,112 @@ TEXTS = (
     "Stopping container app of {} in {} ({})",
 )
 DAY = timedelta(days=1)
+FILES = 200
+"""Staged files a day."""
+OWNER = "0123456789abcdef"
+FIRST = START.replace(hour=0)
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Yield bytes a row, time and memory of compaction, then the time of two questions to the last days."""
+    days = int(os.environ.get("ARCHIVE_DAYS", "2" if quick else "8"))
+    count = int(os.environ.get("ARCHIVE_ROWS", "40000" if quick else "200000"))
+    given = os.environ.get("ARCHIVE_ROOT")
+    root = Path(given or tempfile.mkdtemp())
+    of = f"{days} days of {count:,} rows"
+    try:
+        seconds, peaks = _made(root, days, count)
+        files = held(open_to_read(root, "occurrences"))
+        rows_there = sum(file.rows for file in files)
+        yield figure(f"archive after compaction, {of}", "bytes a row", [sum(file.size for file in files) / rows_there])
+        yield figure(f"files a day after compaction, {of}", "files", [len(files) / days])
+        if seconds:
+            yield figure("compaction", "µs wall a row", [each / count * 1e6 for each in seconds])
+            yield figure("compaction, peak memory", "MiB", [peak / 2**20 for peak in peaks])
+        runs = 5 if quick else 15
+        yield _timed(f"warnings of one namespace in the last hour, {of}", lambda: _warnings(root, days), runs)
+        yield _timed(f"top 20 reasons of a week, {of}", lambda: _reasons(root, days), runs)
+    finally:
+        if not given:
+            shutil.rmtree(root)
+
+
+def _timed(name: str, ask: Callable[[], pl.DataFrame], runs: int) -> Figure:
+    assert len(ask())
+    values = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        ask()
+        values.append((time.perf_counter() - began) * 1000)
+    return figure(name, "ms wall", values)
+
+
+def _made(root: Path, days: int, count: int) -> tuple[list[float], list[int]]:
+    """Deliver and compact each day that is not there, in processes of their own; return seconds and peaks."""
+    there = {file.date for file in held(open_to_read(root, "occurrences"))}
+    seconds, peaks = [], []
+    for number in range(days):
+        day = FIRST + number * DAY
+        if f"{day:%F}" not in there:
+            alone(_delivered, root, number, count)
+            took, peak = alone(_compacted, root, day)
+            seconds.append(took)
+            peaks.append(peak)
+    return seconds, peaks
+
+
+def _delivered(root: Path, number: int, count: int) -> None:
+    """Stage a day in files as a service does, and deliver them."""
+    staged = root / "staged"
+    made, step = rows(FIRST + number * DAY, count), -(-count // FILES)
+    files = [
+        file
+        for batch, some in enumerate(made.iter_slices(step), start=1 + number * FILES)
+        for file in stage(
+            staged, "occurrences", some.with_columns(batch=pl.lit(batch, pl.Int64)), batch=batch, owner=OWNER
+        )
+    ]
+    Deliverer(root, staged, OWNER).deliver(files)
+    shutil.rmtree(staged)
+
+
+def _compacted(root: Path, day: datetime) -> tuple[float, int]:
+    began = time.perf_counter()
+    compact(root, "occurrences", now=day + DAY)
+    return time.perf_counter() - began, peak_bytes()
+
+
+def _warnings(root: Path, days: int) -> pl.DataFrame:
+    """What ``batcher events`` shows of a namespace: the newest row of each Event."""
+    since = FIRST + days * DAY - timedelta(hours=1)
+    shown = (
+        "cluster",
+        "namespace",
+        "type",
+        "reason",
+        "count",
+        "regarding_kind",
+        "regarding_name",
+        "message",
+        "last_at",
+    )
+    recent = scan(root, "occurrences", since=since).filter(
+        pl.col("received_at") >= since, pl.col("namespace") == "team-7", pl.col("type") == "Warning"
+    )
+    newest = recent.select("position", "cluster_uid", "uid", *shown).sort("position")
+    return newest.group_by("cluster_uid", "uid", maintain_order=True).last().collect()
+
+
+def _reasons(root: Path, days: int) -> pl.DataFrame:
+    since = FIRST + (days - 7) * DAY
+    recent = scan(root, "occurrences", since=since).filter(pl.col("received_at") >= since)
+    return (
+        recent.group_by("reason")
+        .agg(pl.sum("grew"))
+        .sort("grew", "reason", descending=[True, False])
+        .head(20)
+        .collect()
+    )
 
 
 def rows(day: datetime, count: int) -> pl.DataFrame:
@@ -119,6 +237,3 @@ def _columns(told: pl.DataFrame, day: datetime, seed: int) -> pl.DataFrame:
         if key not in made.columns
     }
     return made.with_columns(**absent).select(pl.col(key).cast(kind) for key, kind in OCCURRENCES.items())
-
-
-assert START

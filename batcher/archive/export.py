@@ -20,7 +20,7 @@ from batcher.staging import DATED_BY
 Format = Literal["parquet", "csv", "json"]
 
 _ENDING = {"parquet": "parquet", "csv": "csv", "json": "jsonl"}
-_FORMULA = r"^[=+\-@\t\r]"
+_FORMULA = r"^([=+\-@\t\r])"
 
 
 class Exported(NamedTuple):
@@ -91,6 +91,5 @@ def _write(rows: pl.DataFrame, path: Path, form: Format) -> None:
     elif form == "json":
         rows.write_ndjson(path)
     else:
-        is_formula = pl.col(pl.String).str.contains(_FORMULA)
-        quoted = pl.when(is_formula).then(pl.concat_str(pl.lit("'"), pl.col(pl.String))).otherwise(pl.col(pl.String))
-        rows.with_columns(quoted.name.keep()).write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+        harmless = pl.col(pl.String).str.replace(_FORMULA, "'$1")
+        rows.with_columns(harmless).write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")

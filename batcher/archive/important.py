@@ -54,7 +54,7 @@ _CLUSTERS = pl.List(pl.Struct({"cluster": pl.String}))
 
 
 def marks(incidents: pl.LazyFrame) -> pl.DataFrame:
-    """Return :data:`MARKS` of ``incidents`` (:data:`batcher.schema.INCIDENTS`): all places, with all reasons, of each."""
+    """Return :data:`MARKS` of ``incidents`` (:data:`batcher.schema.INCIDENTS`): each place, with each reason."""
     members = pl.col("member_list").str.json_decode(_MEMBERS).list.eval(pl.element().struct.field("reason"))
     return (
         incidents.select(

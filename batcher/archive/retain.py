@@ -61,7 +61,7 @@ def horizon(policy: Policy, now: datetime) -> Horizon:
 def retain_all(
     root: Path, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False
 ) -> list[Retained]:
-    """Apply ``policy`` to every table that is there (:func:`retain`); incidents come last: others are judged by them."""
+    """Apply ``policy`` to every table that is there (:func:`retain`); incidents, by which others are judged, last."""
     ordered = sorted(there(root), key=lambda name: name == "incidents")
     with explained(root):
         return [retain(root, name, policy, pins=pins, now=now, dry_run=dry_run) for name in ordered]

@@ -249,9 +249,13 @@ def _policy(config: Path | None, retention: str, important: str, critical: list[
     if said is not None:
         retention = retention or settings.format_duration(said.archive.retention)
         important = important or settings.format_duration(said.archive.retention_important)
-    kept = settings.Archive.model_validate({"retention": retention, "retentionImportant": important})
+    every = settings.duration_flag("--retention", retention)
+    longer = settings.duration_flag("--retention-important", important)
+    if wrong := settings.retention_problem(every, longer):
+        message = f"archive: {wrong}"
+        raise UsageError(message)
     reasons = tuple(critical or (said.severity.critical if said else ()))
-    return Policy(kept.retention, kept.retention_important, reasons)
+    return Policy(every, longer, reasons)
 
 
 def _print_done(done: Sequence[Any], output: str, nothing: str, *, dry_run: bool) -> None:

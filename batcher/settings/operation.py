@@ -17,6 +17,13 @@ class BatchSettings(Model):
     """Delivered lines in a batch; catching up is batches back to back."""
 
 
+def retention_problem(retention: timedelta, important: timedelta) -> str:
+    """Return why rows cannot be kept for so long, important ones for ``important``; empty if they can."""
+    if retention < timedelta(days=1):
+        return "retention: shorter than 1d, which a lost data directory may need to go on from"
+    return "retentionImportant: shorter than retention" if important < retention else ""
+
+
 class Archive(Model):
     """Where the tables are, how often staged files are registered in them, and how they are kept."""
 
@@ -33,12 +40,8 @@ class Archive(Model):
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> Self:
-        if self.retention < timedelta(days=1):
-            message = "retention: shorter than 1d, which a lost data directory may need to go on from"
-            raise ValueError(message)
-        if self.retention_important < self.retention:
-            message = "retentionImportant: shorter than retention"
-            raise ValueError(message)
+        if wrong := retention_problem(self.retention, self.retention_important):
+            raise ValueError(wrong)
         return self
 
 

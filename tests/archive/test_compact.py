@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from batcher.archive import Deliverer, scan
 from batcher.archive.compact import Compacted, compact, compact_all, is_small, worth
 from batcher.archive.read import open_to_read
-from batcher.archive.rewrite import Held, held
+from batcher.archive.rewrite import Held, chunks, held, replace, undisturbed, write
 from batcher.archive.tables import COLUMNS
 from batcher.batch.process import staged_paths
 from batcher.errors import ArchiveError
@@ -93,10 +93,9 @@ def test_a_delivered_file_that_is_gone_and_was_not_compacted_is_found(tmp_path: 
         h.batches.delivered(deliver(h, tmp_path / "archive"))
         (path,) = (tmp_path / "archive" / "occurrences").rglob("0123456789abcdef-*.parquet")
         path.unlink()
-        assert failed(h, tmp_path / "archive", deep=True) == [
-            "files of each commit = their digests: batch 1: "
-            "occurrences/date=2026-11-23/0123456789abcdef-000000000001.parquet: is gone"
-        ]
+        (told,) = failed(h, tmp_path / "archive", deep=True)
+        assert told.startswith("files of each commit = their digests: batch 1: occurrences/date=2026-11-23/")
+        assert told.endswith("/0123456789abcdef-000000000001.parquet: is gone")
 
 
 def test_compacting_again_does_nothing(tmp_path: Path) -> None:
@@ -181,9 +180,7 @@ def test_files_of_an_older_version_are_compacted_into_the_columns_of_this_one(tm
 def test_a_table_of_a_newer_version_is_not_rewritten_without_its_columns(tmp_path: Path) -> None:
     newer = pl.DataFrame({"batch": [1], "surprise": ["s"], "date": ["2026-11-23"]})
     for _ in range(2):
-        newer.write_delta(
-            str(tmp_path / "gaps"), mode="append", delta_write_options={"partition_by": ["date"]}
-        )
+        newer.write_delta(str(tmp_path / "gaps"), mode="append", delta_write_options={"partition_by": ["date"]})
     with pytest.raises(ArchiveError, match="a newer version added surprise; upgrade batcher"):
         compact(tmp_path, "gaps", now=NEXT_DAY)
     assert len(files(tmp_path, "gaps")) == 2
@@ -203,8 +200,6 @@ class Interrupting:
 
 
 def test_of_two_that_rewrite_the_same_files_one_looks_again_and_no_row_is_there_twice(tmp_path: Path) -> None:
-    from batcher.archive.rewrite import chunks, replace, undisturbed, write
-
     root = tmp_path / "archive"
     with history(tmp_path / "data") as h:
         play(h, 1, 2, 3, 4)
@@ -226,8 +221,6 @@ def test_of_two_that_rewrite_the_same_files_one_looks_again_and_no_row_is_there_
 
 
 def test_a_delivery_in_the_middle_of_a_compaction_loses_nothing_and_fails_nobody(tmp_path: Path) -> None:
-    from batcher.archive.rewrite import chunks, replace, undisturbed, write
-
     root = tmp_path / "archive"
     with history(tmp_path / "data") as h:
         one = Deliverer(root, h.directory.staged, h.directory.id)

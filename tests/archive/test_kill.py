@@ -128,9 +128,11 @@ def test_whatever_step_upkeep_dies_at_nothing_is_lost_or_doubled(before: Path, t
 @pytest.mark.parametrize("at", [3, 6, 9, 12])
 def test_upkeep_that_is_killed_loses_and_doubles_nothing(before: Path, tmp_path: Path, at: int) -> None:
     directory = copied(before, tmp_path / "w")
-    code = "import sys; from pathlib import Path; from tests.archive.test_kill import kept; " \
-           "kept(Path(sys.argv[1]), int(sys.argv[2]), really=True)"  # fmt: skip
-    done = run([sys.executable, "-c", code, str(directory.archive), str(at)], check=False)  # noqa: S603  of this file
+    code = (
+        "import pathlib, tests.archive.test_kill as t; "
+        f"t.kept(pathlib.Path({str(directory.archive)!r}), {at}, really=True)"
+    )
+    done = run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL
     assert_nothing_is_lost_or_doubled(directory)
 

@@ -121,7 +121,9 @@ def test_what_remains_is_told_with_its_time(tmp_path: Path) -> None:
     assert "remains: 1 staged rows, until they are delivered" in said
     assert "bytes of the spool, until a running service has written two snapshots" in said
     assert "rows of the state" in said
-    assert said.endswith("gone by 2026-11-25T01:00:00Z, if a service runs: archive, its history, staged files and spool")
+    assert said.endswith(
+        "gone by 2026-11-25T01:00:00Z, if a service runs: archive, its history, staged files and spool"
+    )
 
 
 def test_summaries_that_counted_them_for_a_route_go_too_and_no_namesake() -> None:

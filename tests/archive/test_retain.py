@@ -239,7 +239,7 @@ def test_pins_are_remembered_by_name_and_forgotten(tmp_path: Path) -> None:
 
 def test_pins_that_cannot_be_read_are_an_error_because_rows_would_go(tmp_path: Path) -> None:
     (tmp_path / "batcher-pins").write_text("[{")
-    with pytest.raises(ArchiveError, match="batcher-pins: .*; restore it from a backup"):
+    with pytest.raises(ArchiveError, match=r"batcher-pins: .*; restore it from a backup"):
         pins(tmp_path)
 
 
