@@ -69,7 +69,14 @@ def compact(
 
 def total(name: str, done: Sequence[Compacted]) -> Compacted:
     """Return all of ``done`` as one."""
-    return Compacted(name, *(sum(each[column] for each in done) for column in range(1, len(Compacted._fields))))
+    sums = {
+        "files": sum(each.files for each in done),
+        "into": sum(each.into for each in done),
+        "rows": sum(each.rows for each in done),
+        "before": sum(each.before for each in done),
+        "after": sum(each.after for each in done),
+    }
+    return Compacted(name, **sums)
 
 
 def compact_all(

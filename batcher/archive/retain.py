@@ -79,21 +79,23 @@ def retain(
 
     def work(table: DeltaTable | None) -> None:
         for date, files in groupby(held(table), key=lambda file: file.date):
-            day = _Day(root, name, date, due(name, list(files), until))
-            if not day.files:
+            old = due(name, list(files), until)
+            if table is None or not old:
                 continue
-            kept, removed, through = day.judged(policy, pins, until, write_them=table is not None and not dry_run)
-            if table is not None and not dry_run:
-                mark = max(through, table.transaction_version(RETAINED) or 0)
-                marked = [(RETAINED, mark)] if removed else []
-                replace(root, name, table, old=day.files, new=kept, now=now, marks=marked)
-            done.append(Retained(name, 1, len(day.files), removed, sum(file.rows for file in day.files) - removed))
+            day = _Day(root, name, date, policy=policy, pins=pins, until=until, write_them=not dry_run)
+            judged = day.added_up(old) if name == "batches" else day.judged(old)
+            if not dry_run and (judged.removed or not all(map(_is_kept, old))):
+                mark = max(judged.through, table.transaction_version(RETAINED) or 0)
+                marked = [(RETAINED, mark)] if judged.removed else []
+                replace(root, name, table, old=old, new=judged.new, now=now, marks=marked)
+            done.append(Retained(name, 1, len(old), judged.removed, sum(file.rows for file in old) - judged.removed))
 
     if dry_run:
         work(open_to_read(root, name))
     elif _has_old(root, name, until):
         undisturbed(root, name, work)
-    return Retained(name, *(sum(each[column] for each in done) for column in range(1, len(Retained._fields))))
+    days, files = len(done), sum(each.files for each in done)
+    return Retained(name, days, files, sum(each.removed for each in done), sum(each.kept for each in done))
 
 
 def due(name: str, files: Sequence[Held], until: Horizon) -> list[Held]:
@@ -117,52 +119,71 @@ def _has_old(root: Path, name: str, until: Horizon) -> bool:
     return any(due(name, list(files), until) for _, files in by_date)
 
 
-class _Day(NamedTuple):
-    """The files of a table's day that retention is about."""
+class _Judged(NamedTuple):
+    """What is left of a day, and what is not."""
 
-    root: Path
-    table: str
-    date: str
-    files: list[Held]
+    new: list[Held]
+    """Files of the rows that stay; none in a dry run."""
+    removed: int
+    through: int
+    """The last batch that may have lost rows."""
 
-    def judged(
-        self, policy: Policy, pins: Sequence[Pin], until: Horizon, *, write_them: bool
-    ) -> tuple[list[Held], int, int]:
-        """Return new files of the rows that stay, how many do not, and the last batch of those.
 
-        With ``write_them`` false there are no files.
-        """
-        if self.table == "batches":
-            return self._added_up(write_them=write_them)
-        batches, removed, new = [0], 0, []
-        nothing = self.date < until.important
-        going_on = _going_on(self.root, until) if self.table == "summaries" else pl.Series(dtype=pl.String)
-        of_incidents = marks(_incidents(self.root, self.date)) if self.table in SIGHTS and not nothing else None
+class _Day:
+    """A day of a table, as retention sees it."""
 
-        def keep(rows: pl.DataFrame) -> pl.DataFrame:
-            nonlocal removed
-            stay = (
-                rows.clear()
-                if of_incidents is None
-                else important(rows, self.table, of_incidents=of_incidents, critical=policy.critical, pins=pins)
-            )
-            if self.table == "summaries":
-                stay = rows.filter(pl.col("summary").is_in(pl.concat([stay["summary"], going_on]).implode()))
-            if len(stay) < len(rows):
-                batches.append(int(rows["batch"].max() or 0))  # type: ignore[call-overload]  # a number
-            removed += len(rows) - len(stay)
-            return stay
+    def __init__(
+        self,
+        root: Path,
+        table: str,
+        date: str,
+        *,
+        policy: Policy,
+        pins: Sequence[Pin],
+        until: Horizon,
+        write_them: bool,
+    ) -> None:
+        self._root = root
+        self._table = table
+        self._date = date
+        self._critical = policy.critical
+        self._pins = pins
+        self._is_over = date < until.important
+        self._writes = write_them
+        self._going_on = _going_on(root, until) if table == "summaries" else pl.Series(dtype=pl.String)
+        self._marks = marks(_incidents(root, date)) if table in SIGHTS and not self._is_over else None
 
-        for chunk in chunks(self.root, self.table, self.files, keep):
-            if write_them:
-                new += write(self.root, self.table, self.date, chunk.rows, kind=KEPT)
-        return new, removed, max(batches)
+    def judged(self, files: Sequence[Held]) -> _Judged:
+        """Return what is left of ``files`` when rows that are not important are."""
+        new: list[Held] = []
+        removed, through = 0, 0
+        for chunk in chunks(self._root, self._table, files, self._staying):
+            gone = sum(file.rows for file in chunk.files) - len(chunk.rows)
+            if gone:
+                removed, through = removed + gone, max(through, *map(self._last_batch, chunk.files))
+            new += self._written(chunk.rows)
+        return _Judged(new, removed, through)
 
-    def _added_up(self, *, write_them: bool) -> tuple[list[Held], int, int]:
-        rows = pl.concat(rows_of(self.root, self.table, file) for file in self.files).collect()
+    def added_up(self, files: Sequence[Held]) -> _Judged:
+        """Return the rows of ``batches`` as one, which has their sums."""
+        rows = pl.concat(rows_of(self._root, self._table, file) for file in files).collect()
         whole = rows.select(pl.max("batch", "now"), pl.col(SUMS).fill_null(0).sum())
-        new = list(write(self.root, self.table, self.date, whole, kind=KEPT)) if write_them else []
-        return new, len(rows) - 1, int(whole["batch"].item())
+        return _Judged(self._written(whole), len(rows) - 1, int(whole["batch"].item()))
+
+    def _staying(self, rows: pl.DataFrame) -> pl.DataFrame:
+        stay = rows.clear()
+        if self._marks is not None:
+            stay = important(rows, self._table, of_incidents=self._marks, critical=self._critical, pins=self._pins)
+        if self._table != "summaries":
+            return stay
+        whole = pl.concat([stay["summary"], self._going_on])
+        return rows.filter(pl.col("summary").is_in(whole.implode()))
+
+    def _last_batch(self, file: Held) -> int:
+        return int(rows_of(self._root, self._table, file).select(pl.max("batch")).collect().item())
+
+    def _written(self, rows: pl.DataFrame) -> list[Held]:
+        return list(write(self._root, self._table, self._date, rows, kind=KEPT)) if self._writes else []
 
 
 def _going_on(root: Path, until: Horizon) -> pl.Series:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from batcher.archive import Deliverer, check_owner, remains, scan
 from batcher.archive.compact import compact_all
 from batcher.archive.events import Selection, newest
-from batcher.archive.retain import Policy, retain_all
 from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import kept_paths
@@ -682,16 +681,14 @@ def test_an_archive_without_rows_has_nothing_to_go_on_with(tmp_path: Path) -> No
         assert h.batch(watched(event("a", 1)), minute=2).batch == 1
 
 
-def test_an_archive_that_was_compacted_and_retained_is_taken_over_as_it_would_have_been(tmp_path: Path) -> None:
+def test_an_archive_that_was_compacted_is_taken_over_as_it_would_have_been(tmp_path: Path) -> None:
     archive, kept = tmp_path / "archive", tmp_path / "kept"
     with history(tmp_path / "lost") as h:
         for step in BEFORE:
             step(h)
         deliver(h, archive)
     shutil.copytree(archive, kept)
-    month_later = START_AT + timedelta(days=1, minutes=100)
-    compact_all(kept, now=month_later)
-    retain_all(kept, Policy(timedelta(days=1), timedelta(days=1)), pins=[], now=month_later)
+    compact_all(kept, now=START_AT + timedelta(days=1))
     found = []
     for root in (archive, kept):
         directory = DataDirectory(tmp_path / f"new-{root.name}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from batcher.archive import Deliverer, check_owner, scan
+from batcher.archive import Deliverer, check_owner, remains, scan
 from batcher.archive.compact import compact_all
 from batcher.archive.important import Pin, important, marks
 from batcher.archive.pins import pin, pins, unpin
@@ -20,7 +20,7 @@ from batcher.errors import ArchiveError, UsageError
 from batcher.schema import INCIDENTS, OCCURRENCES, SUMMARIES, completed
 from batcher.staging import stage
 from batcher.verify import verify
-from tests.history import START_AT, History, history
+from tests.history import RULES, START_AT, History, history
 from tests.sections import event, watched
 
 POLICY = Policy(retention=timedelta(days=30), important=timedelta(days=365))
@@ -121,6 +121,17 @@ def test_batches_are_added_up_a_day_and_their_totals_stay(tmp_path: Path) -> Non
         retain(tmp_path / "archive", "batches", POLICY, pins=[], now=now)
         rows = scan(tmp_path / "archive", "batches").sort("batch").collect()
         assert rows.select("batch", "received", "occurrences").rows() == [(2, 3, 3), (3, 1, 1)]
+
+
+def test_a_lost_directory_is_gone_on_from_with_the_totals_of_before_the_retention(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        play(h)
+        deliver(h)
+        totals = h.batches.last.totals
+    retain_all(tmp_path / "archive", POLICY, pins=[], now=YEAR_LATER)
+    found = remains(tmp_path / "archive", rules=RULES, scopes={}, now=YEAR_LATER)
+    assert found is not None
+    assert (found.batch, found.totals) == (3, totals)
 
 
 @pytest.mark.parametrize(
