@@ -33,7 +33,7 @@ def alone(table: Path) -> Iterator[None]:
 
     The kernel frees it when the process dies. Raises :class:`OSError` if the archive cannot be written.
     """
-    disk.make_directory(table)
+    table.mkdir(parents=True, exist_ok=True)  # durable by sync, as all that deltalake makes in it
     descriptor = os.open(table / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
