@@ -32,7 +32,7 @@ ROWS = 200_000
 """Rows of a file that is large enough; a chunk has as many and those of one file more."""
 BYTES = 96 * 2**20
 """Of rows in memory, at which a chunk is cut however few they are. Reading, sorting and writing take copies, so that a
-rewriting holds 500 to 700 MiB, whatever the length of messages; at twice as many, up to 950 were measured."""
+rewriting holds 500 to 800 MiB, whatever the length of messages; at twice as many, up to 950 were measured."""
 GROUP_ROWS = 25_000
 """Rows of a row group: what a question about one namespace has to read of a file."""
 ATTEMPTS = 5
