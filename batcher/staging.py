@@ -5,8 +5,10 @@ is made of the data directory's id and the batch's number, never of event text. 
 """
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -46,6 +48,23 @@ class StagedFile(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Name(NamedTuple):
+    """What the name of a staged file says."""
+
+    owner: str
+    """The id of the data directory that staged it."""
+    batch: int
+
+
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9]{12})\.parquet")
+
+
+def named(file: str) -> Name | None:
+    """Return what the name ``file`` (without its folder) says; None if it is no staged file's."""
+    found = _NAME.fullmatch(file)
+    return Name(found[1], int(found[2])) if found else None
+
+
 def stage(root: Path, table: str, frame: pl.DataFrame, *, batch: int, owner: str) -> Iterator[StagedFile]:
     """Write ``frame`` below ``root/table``, one file a date, durably; an empty frame writes nothing."""
     dated = frame.with_columns(date=pl.col(DATED_BY[table]).dt.strftime("%Y-%m-%d"))
@@ -59,8 +78,8 @@ def stage(root: Path, table: str, frame: pl.DataFrame, *, batch: int, owner: str
         yield StagedFile(table, batch, date, name, len(rows), len(data), disk.digest(data))
 
 
-def encoded(rows: pl.DataFrame) -> bytes:
-    """Return ``rows`` as the bytes of a file."""
+def encoded(rows: pl.DataFrame, *, level: int = 3, group_rows: int | None = None) -> bytes:
+    """Return ``rows`` as the bytes of a file, in row groups of ``group_rows``."""
     buffer = io.BytesIO()
-    rows.write_parquet(buffer, compression="zstd", compression_level=3)
+    rows.write_parquet(buffer, compression="zstd", compression_level=level, row_group_size=group_rows)
     return buffer.getvalue()

@@ -85,6 +85,12 @@ class Status(msgspec.Struct, frozen=True):
     rules: list[RuleCount] = []
     """What each rule of the filter did so far."""
     open_incidents: int = 0
+    keeping_trouble: str = ""
+    """Why the archive's compaction, retention or vacuum failed last; empty when it did not."""
+    keeping_failures: int = 0
+    """How often they did since the service began."""
+    kept_at: datetime | None = None
+    """When they were done last, since the service began."""
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
 
@@ -172,6 +178,8 @@ def _service_samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_quarantine_full", bool(status.quarantine_trouble))
     yield Sample("batcher_config_refused", bool(status.config_trouble))
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
+    yield Sample("batcher_archive_keeping_failures", status.keeping_failures)
+    yield Sample("batcher_archive_last_kept_seconds", status.kept_at.timestamp() if status.kept_at else 0)
 
 
 def _rule_samples(rule: RuleCount) -> Iterator[Sample]:

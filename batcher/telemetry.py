@@ -148,6 +148,10 @@ METRICS = {
     "batcher_quarantine_bytes": Metric("gauge", "Bytes of what could not be counted, and is kept."),
     "batcher_quarantine_full": Metric("gauge", "1 while clusters are not read because of what they sent."),
     "batcher_archive_away": Metric("gauge", "1 while the archive cannot be written."),
+    "batcher_archive_keeping_failures": Metric(
+        "counter", "Times that compaction, retention or vacuum failed; the next turn goes on."
+    ),
+    "batcher_archive_last_kept_seconds": Metric("gauge", "Unix time when the archive was kept last; 0: not yet."),
     "batcher_config_refused": Metric("gauge", "1 while the newest configuration, or some of it, is not in use."),
     "batcher_namespaces": Metric(
         "gauge", "Namespaces heard of, by what is wrong with their word.", ("cluster", "flaw")

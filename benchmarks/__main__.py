@@ -23,6 +23,7 @@ NAMES = (
     "idle",
     "soak",
     "restart",
+    "archiving",
 )
 
 

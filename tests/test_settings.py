@@ -84,6 +84,16 @@ def test_an_incident_is_not_cut_sooner_than_it_can_end() -> None:
     ]
 
 
+def test_important_rows_are_kept_no_shorter_than_others_and_none_for_less_than_a_day() -> None:
+    archive = validate(document(), "test.yaml").archive
+    assert (archive.retention, archive.retention_important) == (timedelta(days=30), timedelta(days=365))
+    assert archive.compact_every == timedelta(hours=1)
+    assert problems(archive={"retention": "400d"}) == ["archive: retentionImportant: shorter than retention"]
+    assert problems(archive={"retention": "23h"}) == [
+        "archive: retention: shorter than 1d, which a lost data directory may need to go on from"
+    ]
+
+
 def test_the_message_names_the_file_and_counts_the_problems() -> None:
     with pytest.raises(ConfigError) as caught:
         validate({"apiVersion": "batcher.kcp.io/v1alpha1", "kind": "BatcherConfig"}, "etc/batcher.yaml")

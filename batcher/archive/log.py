@@ -2,10 +2,14 @@
 
 deltalake writes a version of a table and does not sync it. Staged files are removed once they are delivered, so
 what says that they are must be on disk before; and a version that a power cut tore is removed, or the table could
-never be opened again. Nothing here knows what a version says.
+never be opened again. Only the newest can be torn if each is on disk before the next is written: delivery and
+maintenance, which are two processes, write versions one at a time. Nothing here knows what a version says.
 """
 
 import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,7 +18,28 @@ from batcher import disk
 
 _LOG = "_delta_log"
 _HINT = "_last_checkpoint"
+_LOCK = "_batcher_lock"
 _PARQUET = b"PAR1"
+
+
+def is_table(table: Path) -> bool:
+    """Whether there is a table."""
+    return (table / _LOG).is_dir()
+
+
+@contextlib.contextmanager
+def alone(table: Path) -> Iterator[None]:
+    """Be the only process of this machine that writes a version of ``table``; wait for the other, which is soon done.
+
+    The kernel frees it when the process dies. Raises :class:`OSError` if the archive cannot be written.
+    """
+    table.mkdir(parents=True, exist_ok=True)  # durable by sync, as all that deltalake makes in it
+    descriptor = os.open(table / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync(table: Path, version: int) -> None:

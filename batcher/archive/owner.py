@@ -46,6 +46,11 @@ def confirm_owner(root: Path, owner: str) -> None:
         raise UsageError(message)
 
 
+def owner_of(root: Path) -> str:
+    """Return the id of the data directory that the archive at ``root`` belongs to; empty if it is nobody's yet."""
+    return next(iter(_owners(root)), "")
+
+
 def _owners(root: Path) -> list[str]:
     """The owner, and those before it, newest first; nothing when there was none yet."""
     path = root / _OWNER

@@ -14,7 +14,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from batcher.archive.deliver import COLUMNS
+from batcher.archive.tables import COLUMNS, DATE, is_delivered
 from batcher.errors import ArchiveError
 from batcher.schema import empty
 
@@ -23,15 +23,23 @@ T = TypeVar("T")
 ATTEMPTS = 3
 
 
-def scan(root: Path, table: str, staged: Iterable[Path] = (), *, since: datetime | None = None) -> pl.LazyFrame:
+def scan(
+    root: Path,
+    table: str,
+    staged: Iterable[Path] = (),
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> pl.LazyFrame:
     """Return ``table`` of the archive at ``root``, and the ``staged`` files it does not have yet.
 
-    With ``since``, delivered files of days before it are left out.
+    With ``since`` and ``until``, delivered files of days before and after them are left out. A staged file of a batch
+    that the table has is left out, whether its rows are in a file of the same name or were compacted since.
 
-    Columns as in :data:`batcher.archive.deliver.COLUMNS`, null where a file is older than a column. Raises
+    Columns as in :data:`batcher.archive.tables.COLUMNS`, null where a file is older than a column. Raises
     :class:`ArchiveError` if it is unreadable.
     """
-    paths = files(root, table, staged, since=since)
+    paths = files(root, table, staged, since=since, until=until)
     if not paths:
         return empty(COLUMNS[table]).lazy()
     return pl.scan_parquet(
@@ -39,11 +47,39 @@ def scan(root: Path, table: str, staged: Iterable[Path] = (), *, since: datetime
     )
 
 
-def files(root: Path, table: str, staged: Iterable[Path] = (), *, since: datetime | None = None) -> list[Path]:
+def files(
+    root: Path,
+    table: str,
+    staged: Iterable[Path] = (),
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Path]:
     """Return the files that :func:`scan` of the same reads; each row of the table is in one of them."""
-    delivered = [path for path in _delivered(root / table) if since is None or path.parent.name >= f"date={since:%F}"]
-    names = {path.name for path in delivered}
-    return [*delivered, *(path for path in staged if path.name not in names)]
+    opened = open_to_read(root, table)
+    days = f"{since:%F}" if since else "", f"{until:%F}" if until else "9999"
+    delivered = [path for path in paths_of(opened) if days[0] <= day_of(path) <= days[1]]
+    return [*delivered, *(path for path in staged if not (opened and is_delivered(opened, table, path.name)))]
+
+
+def open_to_read(root: Path, table: str) -> DeltaTable | None:
+    """Return ``table`` as it is now, None if nothing was delivered to it yet. Raises :class:`ArchiveError`."""
+    path = root / table
+    try:
+        return DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
+    except (DeltaError, OSError) as error:
+        message = f"archive table {path}: {' '.join(str(error).split())}"
+        raise ArchiveError(message) from error
+
+
+def paths_of(table: DeltaTable | None) -> list[Path]:
+    """Return the files whose rows are in ``table``."""
+    return [Path(unquote(urlsplit(uri).path)) for uri in table.file_uris()] if table else []
+
+
+def day_of(path: Path) -> str:
+    """Return the date of a file's partition, such as ``2026-11-23``."""
+    return path.parent.name.removeprefix(f"{DATE}=")
 
 
 def settled(read: Callable[[], T]) -> T:
@@ -58,14 +94,4 @@ def settled(read: Callable[[], T]) -> T:
         return read()
     except (FileNotFoundError, pl.exceptions.ComputeError) as error:
         message = f"archive: {' '.join(str(error).split())[:300]}"
-        raise ArchiveError(message) from error
-
-
-def _delivered(path: Path) -> list[Path]:
-    try:
-        if not DeltaTable.is_deltatable(str(path)):
-            return []
-        return [Path(unquote(urlsplit(uri).path)) for uri in DeltaTable(path).file_uris()]
-    except (DeltaError, OSError) as error:
-        message = f"archive table {path}: {' '.join(str(error).split())}"
         raise ArchiveError(message) from error

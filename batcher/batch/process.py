@@ -78,6 +78,8 @@ class Work(NamedTuple):
     """Dead letters to be written after all."""
     snapshot: bool = False
     """Whether to write a snapshot, however young the last is: the spool waits for two to be retired."""
+    retire: Sequence[str] = ()
+    """Requests that this snapshot is for."""
 
 
 class Batches:
@@ -173,6 +175,7 @@ class Batches:
                 *requests_of(work.retry.positions),
                 *requested(Kind.RESYNC, work.resync),
                 *requested(Kind.REVIVE, work.letters["summary"]),
+                *requested(Kind.RETIRE, work.retire),
             ],
             config=digest,
             code=batcher.__version__,

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """A dead letter, by its summary."""
     RESYNC = "resync-"
     """The open summaries of a workspace, by its name."""
+    RETIRE = "retire-"
+    """All of the spool that is batched: that it may go as soon as possible. By the time (microseconds) of asking."""
 
 
 def ask(directory: DataDirectory, kind: Kind, names: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ A command imports what it needs when it runs, so that help and errors come at on
 
 import typer
 
+from batcher.cli.archive import app as archive_app
 from batcher.cli.config import app as config_app
 from batcher.cli.debug import app as debug_app
 from batcher.cli.demo import demo
@@ -38,6 +39,7 @@ app.command("verify")(verify)
 app.command("resync")(resync)
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(archive_app, name="archive")
 app.add_typer(config_app, name="config")
 app.add_typer(failed_app, name="failed")
 app.add_typer(rules_app, name="rules")

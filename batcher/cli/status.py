@@ -57,9 +57,8 @@ def _print_head(found: "Status", state: str) -> None:
     print(f"verdicts   {', '.join(_verdicts(found.totals))}")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
     print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
-    troubles = {
-        name: getattr(found, f"{name}_trouble") for name in ("config", "spool", "quarantine", "archive", "publish")
-    }
+    parts = ("config", "spool", "quarantine", "archive", "keeping", "publish")
+    troubles = {name: getattr(found, f"{name}_trouble") for name in parts}
     for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
         if trouble:
             print(f"{name:<10} {safe(trouble)}")

@@ -33,7 +33,9 @@ from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
 from batcher.service.holding import Holding
+from batcher.service.keeping import Keeping
 from batcher.service.offering import offers, record
+from batcher.service.retiring import Retiring
 from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
@@ -88,11 +90,14 @@ class Service:
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
         self._delivery_due = asyncio.Event()
+        self._keeping_due = asyncio.Event()
+        self._keeping = Keeping(self._directory.root, now=now)
         self._archive_trouble = ""
         self.refused = ""
         """Why the newest configuration is not the one in use; empty if it is."""
         self._batch_trouble = ""
         self._unfinished: Work | None = None
+        self._retiring = Retiring(self._directory, spool)
         self._flawed: dict[str, dict[str, int]] = {}
         self._flawed_objects: dict[str, dict[str, int]] = {}
         self._quarantine_changed = True
@@ -112,6 +117,7 @@ class Service:
                     self._destination.targets.run(self._publisher.appeared),
                     self._loop(self._batch_due, self._run_batches),
                     self._loop(self._delivery_due, self._deliver),
+                    self._loop(self._keeping_due, self._keep),
                 )
             ]
             self._schedule()
@@ -143,6 +149,7 @@ class Service:
         return {
             self._batch_due: self._settings.batch.interval,
             self._delivery_due: self._settings.archive.interval,
+            self._keeping_due: self._settings.archive.compact_every,
         }
 
     @staticmethod
@@ -169,10 +176,12 @@ class Service:
             resync = sorted(self._restored() | set(requests.asked(self._directory, Kind.RESYNC)))
             retry, letters = await self._asked_for()
             stuck = self._writer.full and not self._batches.undelivered
-            asked_something = retry.positions or resync or len(letters)
+            retire = self._retiring.due(self._batches)
+            asked_something = retry.positions or resync or len(letters) or retire.snapshot
             if not (cut.lines or outcomes or asked_something or stuck or self._something_closes(cut.now)):
                 return False
-            work = Work(cut.end, cut.now, outcomes, retry, resync, letters, snapshot=stuck)
+            snapshot = stuck or retire.snapshot
+            work = Work(cut.end, cut.now, outcomes, retry, resync, letters, snapshot, retire.answered)
             many = LINES_A_BATCH in {len(retry.positions), len(letters)}
             full = many or cut.lines >= self._settings.batch.max_rows
             return await self._commit(work) and full
@@ -284,6 +293,10 @@ class Service:
         async with self._one_batch:
             self._forget(through)
 
+    async def _keep(self) -> None:
+        """Compact the archive, and remove what is too old; a failure is told, and the next turn goes on."""
+        await self._keeping.turn(self._settings)
+
     def _forget(self, through: dict[str, int]) -> None:
         """Remove what the archive has; what cannot be removed now is removed after the next delivery."""
         try:
@@ -365,6 +378,9 @@ class Service:
             quarantine_bytes=self._holding.bytes,
             quarantine_trouble=self._holding.trouble,
             archive_trouble=self._archive_trouble,
+            keeping_trouble=self._keeping.trouble,
+            keeping_failures=self._keeping.failures,
+            kept_at=self._keeping.kept_at,
             config_trouble=self.refused or self.left_out,
             publish_trouble=publishing.last_error if publishing.pending else "",
             clusters=self._clusters(),

@@ -15,17 +15,24 @@ from batcher.settings.gates import shown as gates_shown
 from batcher.settings.loading import API_VERSION, load, validate, validate_rule
 from batcher.settings.mapping import MappingRule
 from batcher.settings.matching import Match
-from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool
+from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool, retention_problem
 from batcher.settings.places import allowed, anchored
 from batcher.settings.routing import Place, Route
 from batcher.settings.shaping import Aggregation, Correlation, Limit, Redaction, Transform
 from batcher.settings.sources import Cluster, ClusterDirectory, Credentials
-from batcher.settings.values import duration_flag, format_size, moment_flag, parse_duration, size_flag
+from batcher.settings.values import (
+    duration_flag,
+    format_duration,
+    format_size,
+    moment_flag,
+    parse_duration,
+    size_flag,
+)
 
 __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "ChainRule", "Cluster", "ClusterDirectory", "Correlation",
     "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "Limit", "Log", "MappingRule", "Match", "Place", "Publish",
     "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "directories",
-    "duration_flag", "find_clusters", "format_size", "gates_shown", "kubeconfigs", "load", "moment_flag",
-    "parse_duration", "refuse_fixed", "size_flag", "validate", "validate_rule", "waiting",
+    "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs", "load",
+    "moment_flag", "parse_duration", "refuse_fixed", "retention_problem", "size_flag", "validate", "validate_rule", "waiting",
 ]  # fmt: skip

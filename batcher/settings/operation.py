@@ -1,9 +1,9 @@
 """How the service runs: batches, archive, spool, HTTP and log."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from batcher.settings.values import Duration, Model, Size
 
@@ -17,13 +17,32 @@ class BatchSettings(Model):
     """Delivered lines in a batch; catching up is batches back to back."""
 
 
+def retention_problem(retention: timedelta, important: timedelta) -> str:
+    """Return why rows cannot be kept for so long, important ones for ``important``; empty if they can."""
+    if retention < timedelta(days=1):
+        return "retention: shorter than 1d, which a lost data directory may need to go on from"
+    return "retentionImportant: shorter than retention" if important < retention else ""
+
+
 class Archive(Model):
-    """Where the tables are, and how often staged files are registered in them."""
+    """Where the tables are, how often staged files are registered in them, and how they are kept."""
 
     path: str = "./archive"
     """A folder."""
     interval: Duration = timedelta(seconds=60)
     """How often rows are delivered to it; until then they are in the data directory."""
+    retention: Duration = timedelta(days=30)
+    """For how long all rows are kept, in whole days: at least 1d, since a lost data directory is gone on from here."""
+    retention_important: Duration = timedelta(days=365)
+    """For how long warnings of incidents, critical reasons and what is pinned are kept."""
+    compact_every: Duration = timedelta(hours=1)
+    """How often old rows are removed, and small files are rewritten as few."""
+
+    @model_validator(mode="after")
+    def _is_long_enough(self) -> Self:
+        if wrong := retention_problem(self.retention, self.retention_important):
+            raise ValueError(wrong)
+        return self
 
 
 class Spool(Model):

@@ -51,6 +51,7 @@ class Log:
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._descriptor = -1
         self._end = Place(1, 0)
+        self._is_closing = False
         self._closed_bytes = 0
         self._cursors: dict[Stream, str] = {}
 
@@ -169,7 +170,7 @@ class Log:
         Raises :class:`Unavailable` when the disk takes nothing now (nothing was written then), and
         :class:`DataDirError` when a sync failed: what the disk holds is unknown, and the process must end.
         """
-        if self._end.offset >= self._segment_bytes:
+        if self._end.offset >= self._segment_bytes or (self._is_closing and self._end.offset):
             self._rotate()
         if self._end.offset == 0:
             self._repeat_cursors(sections[0].received_at)
@@ -179,12 +180,17 @@ class Log:
         self._cursors = moved
         return FrameEnd(self._end, sum(s.lines for s in sections), sections[0].received_at)
 
+    def close_segment(self) -> None:
+        """Begin a segment with what is appended next, so that those before it can be retired."""
+        self._is_closing = True
+
     def _rotate(self) -> None:
         following = Place(self._end.segment + 1, 0)
         descriptor = self._open(following)
         disk.close(self._descriptor)
         self._descriptor = descriptor
         self._closed_bytes += self._end.offset
+        self._is_closing = False
         self._end = following
 
     def _repeat_cursors(self, received_at: int) -> None:

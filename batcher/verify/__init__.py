@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batcher.archive.read import ATTEMPTS, settled
+from batcher.archive.removals import Removals, removals
 from batcher.batch import DataDirectory
 from batcher.batch.process import latest
 from batcher.errors import ArchiveError, DataDirError
@@ -24,7 +25,7 @@ def verify(directory: DataDirectory, archive: Path, *, deep: bool = False) -> li
 
     Raises :class:`batcher.errors.ArchiveError` if a file is missing or cannot be read, unless a check says so.
     """
-    return _undisturbed(directory, lambda: _verify(directory, archive, deep=deep))
+    return _undisturbed(directory, archive, lambda: _verify(directory, archive, deep=deep))
 
 
 def _verify(directory: DataDirectory, archive: Path, *, deep: bool) -> list[Check]:
@@ -44,20 +45,21 @@ def _verify(directory: DataDirectory, archive: Path, *, deep: bool) -> list[Chec
     return checks
 
 
-def _undisturbed(directory: DataDirectory, read: Callable[[], list[Check]]) -> list[Check]:
-    """What ``read`` returns, reading again when a service has retired a part of it meanwhile."""
+def _undisturbed(directory: DataDirectory, archive: Path, read: Callable[[], list[Check]]) -> list[Check]:
+    """What ``read`` returns, reading again when a part of it was retired or removed meanwhile."""
     for _ in range(ATTEMPTS - 1):
-        oldest = _oldest(directory)
+        before = _gone(directory, archive)
         try:
             found = read()
         except DataDirError:
-            if _oldest(directory) == oldest:
+            if _gone(directory, archive) == before:
                 raise
         else:
-            if _oldest(directory) == oldest:
+            if _gone(directory, archive) == before:
                 return found
     return read()
 
 
-def _oldest(directory: DataDirectory) -> int:
-    return next((commit.batch for commit in directory.commits()), 0)
+def _gone(directory: DataDirectory, archive: Path) -> tuple[int, Removals]:
+    """Before which batch the directory has none, and of which the archive has lost rows."""
+    return next((commit.batch for commit in directory.commits()), 0), removals(archive)

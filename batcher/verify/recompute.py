@@ -15,6 +15,7 @@ import polars as pl
 
 import batcher
 from batcher.archive.read import scan
+from batcher.archive.removals import removals
 from batcher.batch import Commit, DataDirectory, Plan
 from batcher.batch.process import TAKE_OVER, compute, staged_paths
 from batcher.batch.quarantine import collected, quarantined, retries, revivals
@@ -76,6 +77,7 @@ class _Run:
     def __init__(self, directory: DataDirectory, archive: Path) -> None:
         self._directory = directory
         self._archive = archive
+        self._removed = removals(archive)
         self._spool = Log(directory.spool, directory.quarantine)
         self._computed: list[int] = []
         self._not: dict[int, str] = {}
@@ -157,6 +159,8 @@ class _Run:
             return f"run by version {plan.code}"
         if TAKE_OVER in plan.requests:
             return "what it was asked to do cannot be asked again"
+        if self._removed.through >= plan.batch or plan.batch in self._removed.purged:
+            return "rows of it were removed, by retention or a purge"
         gone = set() if plan.start == plan.end else self._spool.missing(Place(*plan.start), Place(*plan.end))
         return f"segment {min(gone)} of the spool is gone" if gone else ""
 

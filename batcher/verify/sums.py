@@ -2,7 +2,8 @@
 
 Reads the archive, the staged files and the commits, and adds up again what the batches said of themselves.
 The sums are ``received + retried = revisions + repeats + ignored + quarantined``, one verdict a revision, one
-end a summary. Nothing is computed again from what was received: that is :mod:`batcher.verify.recompute`'s.
+end a summary. Batches of which retention or a purge has removed rows are left out where rows are counted; their own
+sums are not. Nothing is computed again from what was received: that is :mod:`batcher.verify.recompute`'s.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from batcher.archive.read import scan
+from batcher.archive.removals import Removals, removals
 from batcher.batch import Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import collected, left, quarantined, retries, revivals
@@ -34,41 +36,51 @@ def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: Sta
         return scan(archive, name, paths[name]).filter(pl.col("batch") <= last.batch)
 
     batches = table("batches").sort("batch").with_columns(pl.col(SUMS).fill_null(0)).collect()
+    removed = removals(archive)
     occurrences = table("occurrences")
-    own = batches.filter(pl.col("batch") >= last.first)  # what a lost directory had in quarantine is lost with it
+    whole = batches.filter(~removed.of(pl.col("batch")))
+    own = whole.filter(pl.col("batch") >= last.first)  # what a lost directory had in quarantine is lost with it
     totals = {name: int(batches[name].sum()) for name in SUMS}
+
+    def rows(said: pl.DataFrame, counted: pl.LazyFrame, column: str, what: str) -> Check:
+        return _rows(said, counted.filter(~removed.of(pl.col("batch"))), column, what)
+
     return [
-        _numbers(batches, last.batch),
+        *_left_out(removed),
+        _numbers(batches, last.batch, added_up=removed.added_up),
         *_per_batch(batches),
-        _commits(directory, batches, last.batch),
-        _rows(batches, occurrences.group_by("batch").agg(pl.len()), "revisions", "rows of occurrences"),
-        _rows(batches, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
-        *(_verdict(batches, occurrences, verdict) for verdict in Verdict),
+        _commits(directory, batches.filter(pl.col("batch") > removed.added_up), last.batch),
+        rows(whole, occurrences.group_by("batch").agg(pl.len()), "revisions", "rows of occurrences"),
+        rows(whole, occurrences.group_by("batch").agg(pl.sum("grew")), "occurrences", "sum of grew"),
+        *(rows(whole, *_with_verdict(occurrences, verdict), f"rows with verdict {verdict}") for verdict in Verdict),
         _once(occurrences),
-        _rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
-        _rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
+        rows(own, _counted(quarantined(directory, last.batch)), "quarantined", "quarantined lines"),
+        rows(own, _counted(left(retries(directory, last.batch))), "retried", "lines that left quarantine"),
         _left_once(directory, last.batch),
-        _rows(own, _counted(revivals(directory, last.batch)), "revived", "dead letters that were retried"),
-        _rows(batches, _count(table("summaries")), "slots", "rows of summaries"),
-        _rows(batches, _count(table("links")), "links", "rows of links"),
-        _rows(
-            batches,
-            _count(table("dead_letters")),
-            "dead_lettered",
-            "dead letters",
-        ),
-        _rows(batches, _count(table("incidents")), "incidents", "rows of incidents"),
-        _rows(batches, _count(table("gaps")), "gaps", "rows of gaps"),
+        rows(own, _counted(revivals(directory, last.batch)), "revived", "dead letters that were retried"),
+        rows(whole, _count(table("summaries")), "slots", "rows of summaries"),
+        rows(whole, _count(table("links")), "links", "rows of links"),
+        rows(whole, _count(table("dead_letters")), "dead_lettered", "dead letters"),
+        rows(whole, _count(table("incidents")), "incidents", "rows of incidents"),
+        rows(whole, _count(table("gaps")), "gaps", "rows of gaps"),
         _compare("totals of the last commit = sums of all batches", last.totals, totals),
         _ends(totals, len(state["open_summaries"])),
     ]
 
 
-def _numbers(batches: pl.DataFrame, last: int) -> Check:
-    """Every batch up to the last commit has its row, once."""
-    missing = sorted(set(range(1, last + 1)) ^ set(batches["batch"].to_list()))
+def _left_out(removed: Removals) -> Iterator[Check]:
+    if removed.through or removed.purged:
+        parts = [f"up to {removed.through:,} by retention"] if removed.through else []
+        parts += [f"{len(removed.purged):,} by a purge"] if removed.purged else []
+        yield Check("rows of batches that were removed are not counted", ok=True, detail=", ".join(parts))
+
+
+def _numbers(batches: pl.DataFrame, last: int, *, added_up: int) -> Check:
+    """Every batch up to the last commit has its row, once; those up to ``added_up`` were added up by retention."""
+    batches = batches.filter(pl.col("batch") > added_up)
+    missing = sorted(set(range(added_up + 1, last + 1)) ^ set(batches["batch"].to_list()))
     twice = batches["batch"].is_duplicated().any()
-    name = f"batches 1 to {last} are archived once"
+    name = f"batches {added_up + 1} to {last} are archived once"
     if missing:
         return Check(name, ok=False, detail=f"batch {missing[0]} is missing or too many", batch=missing[0])
     if twice:
@@ -125,13 +137,9 @@ def _counted(table: pl.LazyFrame) -> pl.LazyFrame:
     return collected(_count(table)).lazy()
 
 
-def _verdict(batches: pl.DataFrame, occurrences: pl.LazyFrame, verdict: Verdict) -> Check:
-    return _rows(
-        batches,
-        _count(occurrences.filter(kind_of_verdict() == verdict.value)),
-        verdict.replace("-", "_"),
-        f"rows with verdict {verdict}",
-    )
+def _with_verdict(occurrences: pl.LazyFrame, verdict: Verdict) -> tuple[pl.LazyFrame, str]:
+    """Return how many rows of each batch have ``verdict``, and the column that says so."""
+    return _count(occurrences.filter(kind_of_verdict() == verdict.value)), verdict.replace("-", "_")
 
 
 def _once(occurrences: pl.LazyFrame) -> Check:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.archive import Deliverer, check_owner, remains, scan
+from batcher.archive.compact import compact_all
 from batcher.batch import Batches, Commit, DataDirectory
 from batcher.batch.process import staged_paths
 from batcher.batch.quarantine import kept_paths
@@ -735,3 +736,26 @@ def test_an_archive_without_rows_has_nothing_to_go_on_with(tmp_path: Path) -> No
     take_over(DataDirectory(tmp_path / "new"), tmp_path / "archive", minute=1)
     with history(DataDirectory(tmp_path / "new")) as h:
         assert h.batch(watched(event("a", 1)), minute=2).batch == 1
+
+
+def test_an_archive_that_was_compacted_is_taken_over_as_it_would_have_been(tmp_path: Path) -> None:
+    archive, kept = tmp_path / "archive", tmp_path / "kept"
+    with history(tmp_path / "lost") as h:
+        for step in BEFORE:
+            step(h)
+        deliver(h, archive)
+    shutil.copytree(archive, kept)
+    compact_all(kept, now=START_AT + timedelta(days=1))
+    found = []
+    for root in (archive, kept):
+        directory = DataDirectory(tmp_path / f"new-{root.name}")
+        take_over(directory, root, minute=100)
+        with history(directory) as h:
+            h.directory.write_archive(root)
+            for step in AFTER:
+                step(h)
+            deliver(h, root)
+            assert failed(h, root) == []
+            found.append((told(h, root), h.batches.last.totals))
+    assert_told_the_same(found[1][0], found[0][0])
+    assert found[1][1] == found[0][1]

@@ -163,7 +163,7 @@ AFTER_A_KILL = {
     "the fsync of the last segment at the start": ("sync_data <", without("sync_file < Log.recover")),
     "the fsync of a table that is opened": (
         "sync_file < sync < Deliverer._deliver",
-        without("sync_file < sync < Deliverer._table"),
+        without("sync_file < sync < open_table"),
     ),
     "the fsync of a table's directory": ("make_directory < Deliverer._copy", without("sync_directory < sync", depth=2)),
 }
