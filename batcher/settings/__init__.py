@@ -34,5 +34,6 @@ __all__ = [
     "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "Limit", "Log", "MappingRule", "Match", "Place", "Publish",
     "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "directories",
     "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs", "load",
-    "moment_flag", "parse_duration", "refuse_fixed", "retention_problem", "size_flag", "validate", "validate_rule", "waiting",
+    "moment_flag", "parse_duration", "refuse_fixed", "retention_problem", "size_flag", "validate", "validate_rule",
+    "waiting",
 ]  # fmt: skip
