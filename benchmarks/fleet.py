@@ -1,8 +1,8 @@
 """A seeded fleet: eight clusters whose workloads misbehave, roll out and recover, as watch lines of about 1.2 kB.
 
-Nine of ten lines update an Event in place, of an object that is in trouble, every 10 to 20 seconds; a tenth of these
-objects are told in the new style, with a series. The rest are rollouts of ten Pods, 51 Events each. A namespace has
-the same workspace in all clusters.
+Nine of ten lines update an Event in place, of a Pod that is in trouble, every 10 to 20 seconds; five Pods of a workload
+fail together, and a tenth of them are told of in the new style, with a series. The rest are rollouts of ten Pods, 51
+Events each. A namespace has the same workspace in all clusters.
 """
 
 import heapq
@@ -17,7 +17,7 @@ from batcher.spool.position import Place
 from batcher.stages.locate import Rule
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
-CLUSTERS, NAMESPACES, WORKLOADS, REPLICAS = 8, 40, 60, 10
+CLUSTERS, NAMESPACES, WORKLOADS, REPLICAS, FAIL_TOGETHER = 8, 40, 60, 10, 5
 RULES = tuple(Rule("*", f"team-{number}", f"root:team-{number}", "{namespace}") for number in range(NAMESPACES))
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 _STEPS = ("SuccessfulCreate", "Scheduled", "Pulled", "Created", "Started")
@@ -116,7 +116,7 @@ def lines(count: int, *, per_minute: float = 60_000, seed: int = 1) -> Iterator[
     rng = random.Random(seed)
     number = iter(range(1, 2**32))
     troubled = round(per_minute / 60 * 0.9 * 15)
-    comes = [(rng.uniform(0, 15), next(number), _in_trouble(rng, n)) for n in range(troubled)]
+    comes = [(rng.uniform(0, 15), next(number), event) for event in islice(_in_trouble(rng, number), troubled)]
     heapq.heapify(comes)
     rollouts = _rollouts(rng, number, every=51 * 60 / (per_minute * 0.1))
     for version, (at, event) in enumerate(islice(heapq.merge(_updates(rng, comes), rollouts, key=_at), count), 1):
@@ -127,9 +127,11 @@ def _at(said: tuple[float, _Event]) -> float:
     return said[0]
 
 
-def _in_trouble(rng: random.Random, number: int) -> _Event:
-    reason = rng.choice(tuple(_TROUBLES))
-    return _Event(rng, number, 0, reason, _place(rng))
+def _in_trouble(rng: random.Random, number: Iterator[int]) -> Iterator[_Event]:
+    while True:
+        reason, (cluster, workload, _) = rng.choice(tuple(_TROUBLES)), _place(rng)
+        for _ in range(FAIL_TOGETHER):
+            yield _Event(rng, next(number), 0, reason, (cluster, workload, _place(rng)[2]))
 
 
 def _place(rng: random.Random) -> tuple[int, int, str]:
