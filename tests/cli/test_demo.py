@@ -50,7 +50,7 @@ async def test_a_replayed_dump_is_summed_up_in_the_workspace_and_the_archive(tmp
     assert (report["received"], report["occurrences"], report["true_occurrences"]) == (56, 99, 99)
     assert (report["summaries"], report["published"], report["dead_lettered"]) == (35, 35, 0)
     async with batcher("events", "-A", "--output", "json", "--data-dir", str(tmp_path / "d")) as events:
-        archived = json.loads((await events.communicate())[0])
+        archived = json.loads((await events.communicate())[0])["items"]
     assert (len(archived), sum(event["count"] for event in archived)) == (56, 99)
 
 
