@@ -319,7 +319,7 @@ def timed(waits: Sequence[Happening]) -> list[Happening]:
 CONFIGURED = replace(RULES, mapping=(Rule("*", "web", "root:c"),))
 
 
-histories = settings(max_examples=max(20, settings().max_examples // 5))  # a batch for each step of a story
+histories = settings(max_examples=max(8, settings().max_examples // 5))  # a batch for each step of a story
 
 
 @histories
