@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -60,6 +61,26 @@ def _flawed(counted: Mapping[str, int]) -> dict[str, int]:
     return {flaw: number for flaw, number in counted.items() if number and flaw != "none"}
 
 
+class WorkspaceStatus(msgspec.Struct, frozen=True):
+    """What a workspace took and refused since the service began."""
+
+    name: str
+    counts: tuple[int, ...]
+    """Writes by how long they took (:data:`batcher.telemetry.PUBLISH_BOUNDS`)."""
+    seconds: float
+    """All of them together."""
+    refusals: dict[str, int]
+    """By reason."""
+
+
+class TokenStatus(msgspec.Struct, frozen=True):
+    """A token that nobody is known to renew, and when it expires; never the token."""
+
+    side: Literal["cluster", "workspace"]
+    name: str
+    expires_at: datetime
+
+
 class Status(msgspec.Struct, frozen=True):
     """The service at a moment."""
 
@@ -91,6 +112,21 @@ class Status(msgspec.Struct, frozen=True):
     """How often they did since the service began."""
     kept_at: datetime | None = None
     """When they were done last, since the service began."""
+    batched_at: datetime | None = None
+    """When a batch was last committed, or there was nothing to commit."""
+    gap_at: datetime | None = None
+    """When this process last found that a cluster was out of reach for too long; None: it did not."""
+    unpublished_since: datetime | None = None
+    """When the summary began that waits longest for its first write; None: none waits."""
+    spool_max_bytes: int = 0
+    quarantine_causes: dict[str, int] = {}
+    """How many lines are in quarantine, by cause."""
+    workspaces: list[WorkspaceStatus] = []
+    tokens: list[TokenStatus] = []
+    proved_at: datetime | None = None
+    """When the sums were last looked at (hourly); None: not yet."""
+    proof_trouble: str = ""
+    """What differed then, or why it could not be looked at; empty if the sums add up."""
     stopped: bool = False
     """Whether the service has ended as it was told to; a crash leaves False and an old ``at``."""
 
@@ -164,6 +200,7 @@ def samples(status: Status) -> Iterator[Sample]:
         yield from _rule_samples(rule)
     for cluster in status.clusters:
         yield from _cluster_samples(cluster)
+    yield from _reach_samples(status)
 
 
 def _service_samples(status: Status) -> Iterator[Sample]:
@@ -173,6 +210,7 @@ def _service_samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_writes_pending", status.pending_writes)
     yield Sample("batcher_identities_seen", status.identities)
     yield Sample("batcher_spool_bytes", status.spool_bytes)
+    yield Sample("batcher_spool_max_bytes", status.spool_max_bytes)
     yield Sample("batcher_spool_blocked", bool(status.spool_trouble))
     yield Sample("batcher_quarantine_bytes", status.quarantine_bytes)
     yield Sample("batcher_quarantine_full", bool(status.quarantine_trouble))
@@ -180,6 +218,17 @@ def _service_samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
     yield Sample("batcher_archive_keeping_failures", status.keeping_failures)
     yield Sample("batcher_archive_last_kept_seconds", status.kept_at.timestamp() if status.kept_at else 0)
+    yield Sample("batcher_verify_failed", bool(status.proof_trouble))
+    for cause, lines in status.quarantine_causes.items():
+        yield Sample("batcher_quarantine_lines", lines, (cause,))
+    for metric, at in (
+        ("batcher_batch_last_seconds", status.batched_at),
+        ("batcher_gap_last_seconds", status.gap_at),
+        ("batcher_summary_oldest_unpublished_seconds", status.unpublished_since),
+        ("batcher_verify_last_seconds", status.proved_at),
+    ):
+        if at:
+            yield Sample(metric, at.timestamp())
 
 
 def _rule_samples(rule: RuleCount) -> Iterator[Sample]:
@@ -189,6 +238,16 @@ def _rule_samples(rule: RuleCount) -> Iterator[Sample]:
     yield Sample("batcher_rule_rows", rule.rows, labels)
     if rule.last_at:
         yield Sample("batcher_rule_last_hit_seconds", rule.last_at / 1_000_000, labels)
+
+
+def _reach_samples(status: Status) -> Iterator[Sample]:
+    """How workspaces take what is written, and how long we are let in at all."""
+    for workspace in status.workspaces:
+        yield Sample("batcher_publish_seconds", workspace.seconds, (workspace.name,), workspace.counts)
+        for reason, number in workspace.refusals.items():
+            yield Sample("batcher_publish_refusals", number, (workspace.name, reason))
+    for token in status.tokens:
+        yield Sample("batcher_token_expires_seconds", token.expires_at.timestamp(), (token.side, token.name))
 
 
 def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:

@@ -116,7 +116,7 @@ class RuleCount(msgspec.Struct, frozen=True):
 class Metric(NamedTuple):
     """A metric's kind, what it means, and its labels (never a name, uid or message: they are unbounded)."""
 
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
 
@@ -135,17 +135,32 @@ METRICS = {
     "batcher_rows_limited": Metric("counter", "Revisions held back by the limit of their source."),
     "batcher_rows_folded": Metric("counter", "Revisions without a summary of their own, once a place where told."),
     "batcher_writes": Metric("counter", "Events written to workspaces."),
+    "batcher_publish_seconds": Metric(
+        "histogram", "From when a write was due to the workspace's answer, of those that were taken.", ("workspace",)
+    ),
+    "batcher_publish_refusals": Metric(
+        "counter", "Writes that a workspace refused for good, by its reason.", ("workspace", "reason")
+    ),
     "batcher_incidents": Metric("counter", "Incidents that have ended."),
     "batcher_incidents_open": Metric("gauge", "Incidents that go on."),
     "batcher_links": Metric("counter", "Summaries linked to their cause."),
     "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
+    "batcher_gap_last_seconds": Metric("gauge", "Unix time at which this process last found such a gap."),
     "batcher_batches": Metric("counter", "Batches committed."),
+    "batcher_batch_last_seconds": Metric(
+        "gauge", "Unix time when a batch was last committed, or there was nothing to commit."
+    ),
     "batcher_summaries_open": Metric("gauge", "Summaries that go on, or are not in their workspace yet."),
+    "batcher_summary_oldest_unpublished_seconds": Metric(
+        "gauge", "Unix time when the summary began that waits longest for its first write; absent if none does."
+    ),
     "batcher_writes_pending": Metric("gauge", "Writes waiting or in flight."),
     "batcher_identities_seen": Metric("gauge", "Counting identities kept in the state."),
     "batcher_spool_bytes": Metric("gauge", "Bytes of the spool."),
+    "batcher_spool_max_bytes": Metric("gauge", "Bytes of the spool at which reading stops."),
     "batcher_spool_blocked": Metric("gauge", "1 while the disk takes nothing and sockets stay unread."),
     "batcher_quarantine_bytes": Metric("gauge", "Bytes of what could not be counted, and is kept."),
+    "batcher_quarantine_lines": Metric("gauge", "Lines in quarantine, by why they could not be counted.", ("cause",)),
     "batcher_quarantine_full": Metric("gauge", "1 while clusters are not read because of what they sent."),
     "batcher_archive_away": Metric("gauge", "1 while the archive cannot be written."),
     "batcher_archive_keeping_failures": Metric(
@@ -153,6 +168,11 @@ METRICS = {
     ),
     "batcher_archive_last_kept_seconds": Metric("gauge", "Unix time when the archive was kept last; 0: not yet."),
     "batcher_config_refused": Metric("gauge", "1 while the newest configuration, or some of it, is not in use."),
+    "batcher_verify_failed": Metric("gauge", "1 if the newest hourly proof of the sums failed."),
+    "batcher_verify_last_seconds": Metric("gauge", "Unix time when the sums were last looked at."),
+    "batcher_token_expires_seconds": Metric(
+        "gauge", "Unix time at which a token expires that nobody is known to renew.", ("side", "name")
+    ),
     "batcher_namespaces": Metric(
         "gauge", "Namespaces heard of, by what is wrong with their word.", ("cluster", "flaw")
     ),
@@ -175,9 +195,16 @@ METRICS = {
 """Every metric there is; counters get ``_total`` when they are shown."""
 
 
+PUBLISH_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds up to which writes are counted together: from an answer at once to what a refusal lets wait."""
+
+
 class Sample(NamedTuple):
     """A value of one of :data:`METRICS`, with the values of its labels in their order."""
 
     name: str
     value: float
+    """Of a histogram: the sum of what was observed."""
     labels: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    """Of a histogram: how many were observed up to each of its bounds, and beyond the last; each is counted once."""

@@ -6,7 +6,17 @@ from msgspec import structs
 
 from batcher.errors import DataDirError
 from batcher.schema import SUMS
-from batcher.status import ClusterStatus, Status, is_running, mapping_trouble, read_status, samples, write_status
+from batcher.status import (
+    ClusterStatus,
+    Status,
+    TokenStatus,
+    WorkspaceStatus,
+    is_running,
+    mapping_trouble,
+    read_status,
+    samples,
+    write_status,
+)
 from batcher.telemetry import METRICS, Action, RuleCount
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -21,6 +31,10 @@ STATUS = Status(
     identities=7, spool_bytes=8, spool_trouble="", archive_trouble="away", publish_trouble="", config_trouble="",
     clusters=[CLUSTER],
     rules=[RuleCount("noise", Action.DROP, since=1, rows=10, hits=3, last_at=1_500_000)],
+    batched_at=NOW, gap_at=NOW, unpublished_since=NOW - timedelta(minutes=6), spool_max_bytes=80,
+    quarantine_causes={"no-uid": 2}, tokens=[TokenStatus("cluster", "us-west1", NOW)],
+    workspaces=[WorkspaceStatus("root:shop", (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2), 700.5, {"Invalid": 3})],
+    proved_at=NOW, proof_trouble="FAILED  sums",
 )  # fmt: skip
 
 
@@ -58,6 +72,32 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
     assert values["batcher_namespaces", ("us-west1", "other-name")] == 2
     assert values["batcher_namespaces", ("us-west1", "none")] == 7
     assert values["batcher_objects", ("us-west1", "none")] == 3
+
+
+def test_metrics_tell_of_what_is_late_refused_or_about_to_expire() -> None:
+    values = {(sample.name, sample.labels): sample.value for sample in samples(STATUS)}
+    assert values["batcher_batch_last_seconds", ()] == 1_795_435_200
+    assert values["batcher_gap_last_seconds", ()] == 1_795_435_200
+    assert values["batcher_summary_oldest_unpublished_seconds", ()] == 1_795_434_840
+    assert values["batcher_spool_max_bytes", ()] == 80
+    assert values["batcher_quarantine_lines", ("no-uid",)] == 2
+    assert values["batcher_publish_refusals", ("root:shop", "Invalid")] == 3
+    assert values["batcher_token_expires_seconds", ("cluster", "us-west1")] == 1_795_435_200
+    assert values["batcher_verify_failed", ()] == 1
+    assert values["batcher_verify_last_seconds", ()] == 1_795_435_200
+    (latency,) = (sample for sample in samples(STATUS) if sample.name == "batcher_publish_seconds")
+    assert latency.value == 700.5
+    assert latency.counts == (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2)
+
+
+def test_what_has_not_happened_yet_has_no_time() -> None:
+    quiet = structs.replace(STATUS, batched_at=None, gap_at=None, unpublished_since=None, proved_at=None)
+    assert {sample.name for sample in samples(STATUS)} - {sample.name for sample in samples(quiet)} == {
+        "batcher_batch_last_seconds",
+        "batcher_gap_last_seconds",
+        "batcher_summary_oldest_unpublished_seconds",
+        "batcher_verify_last_seconds",
+    }
 
 
 def test_namespaces_that_are_not_believed_are_told_with_the_command_that_shows_them() -> None:

@@ -44,6 +44,15 @@ def left(tried: pl.LazyFrame) -> pl.LazyFrame:
     return tried.filter(pl.col("fate") != Fate.QUARANTINED.value)
 
 
+def causes(directory: DataDirectory, through: int) -> dict[str, int]:
+    """Return how many lines are in quarantine after batch ``through``, by cause.
+
+    Raises :class:`DataDirError` if it cannot be read.
+    """
+    waiting = quarantined(directory, through).join(left(retries(directory, through)), on="position", how="anti")
+    return dict(collected(waiting.group_by("cause").len().sort("cause")).iter_rows())
+
+
 def kept_paths(directory: DataDirectory, table: str, through: int) -> list[Path]:
     """Return the files of a table of :data:`batcher.staging.KEPT`, of batches up to ``through``.
 

@@ -57,7 +57,7 @@ def _print_head(found: "Status", state: str) -> None:
     print(f"verdicts   {', '.join(_verdicts(found.totals))}")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
     print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
-    parts = ("config", "spool", "quarantine", "archive", "keeping", "publish")
+    parts = ("config", "spool", "quarantine", "archive", "keeping", "proof", "publish")
     troubles = {name: getattr(found, f"{name}_trouble") for name in parts}
     for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
         if trouble:

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ import aiohttp
 
 from batcher import clock, disk
 from batcher.connect.access import Access, Credential, Trust
+from batcher.connect.expiry import expires_at
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
 from batcher.connect.plugin import run_plugin
 from batcher.errors import ConfigError, Unavailable
@@ -65,6 +66,15 @@ class Connection:
     def insecure(self) -> bool:
         """Whether the server is not verified."""
         return self._access.trust.insecure
+
+    @property
+    def token_expires_at(self) -> datetime | None:
+        """When the token expires that a request would have now; None if it does not say so, or is renewed anyway."""
+        if self._access.plugin is not None:
+            return None
+        with contextlib.suppress(OSError):
+            return expires_at(self._access.bearer() or "")
+        return None
 
     @contextlib.asynccontextmanager
     async def request(

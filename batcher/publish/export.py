@@ -36,7 +36,8 @@ class Export:
         """Ask the workspace of ``provider`` where ``export`` is served; with ``patterns``, only they are told."""
         self.trouble = ""
         """Why the newest list is not complete; empty if it is."""
-        self._provider = provider
+        self.provider = provider
+        """The connection into the APIExport's workspace."""
         self._export = export
         self._patterns = list(patterns)
         self._endpoints: dict[str, Connection] = {}
@@ -87,7 +88,7 @@ class Export:
 
     async def close(self) -> None:
         """Close every connection."""
-        for connection in (self._provider, *self._endpoints.values()):
+        for connection in (self.provider, *self._endpoints.values()):
             await connection.retire()
 
     def _permits(self, name: str) -> bool:
@@ -120,13 +121,13 @@ class Export:
         self._take()
 
     async def _find_endpoints(self) -> None:
-        urls = await read_endpoints(self._provider, self._export)
+        urls = await read_endpoints(self.provider, self._export)
         for gone in self._endpoints.keys() - urls:
             self._listed.pop(gone, None)
             await self._endpoints.pop(gone).retire()
         for url in urls:
             if url not in self._endpoints:
-                self._endpoints[url] = self._provider.at(url)
+                self._endpoints[url] = self.provider.at(url)
         self._found = True
 
     def _take(self) -> None:

@@ -12,7 +12,7 @@ written again from committed state, and finds itself there.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from batcher.publish.addresses import has_address
 from batcher.publish.answers import Answer, Meaning
 from batcher.publish.budget import Budget
 from batcher.publish.delivery import Delivery
+from batcher.publish.figures import Figures, WorkspaceFigures
 from batcher.publish.waiting import Entry, Waiting
 from batcher.publish.writes import Outcome, Result, Write
 
@@ -52,6 +53,8 @@ class Status:
     refused: int
     last_error: str
     """Why a workspace is not told what waits for it; empty when all are."""
+    figures: Mapping[str, WorkspaceFigures]
+    """What was written and refused, by workspace."""
 
 
 class Publisher:
@@ -84,6 +87,7 @@ class Publisher:
         self._restored: set[str] = set()
         self._work_is_there = asyncio.Event()
         self._something_ended = asyncio.Event()
+        self._figures = Figures()
         self._written = self._refused = 0
 
     def pace(self, per_second: float) -> None:
@@ -96,14 +100,14 @@ class Publisher:
         What there is no room for is not taken: it stays in committed state, to be offered again. When all
         the room is used, a workspace with less takes from the one with most.
         """
-        room = self._max_pending - self._pending
+        room, at = self._max_pending - self._pending, asyncio.get_running_loop().time()
         for write in writes:
             if self._handled(write):
                 continue
             if refusal := self._refusal(write):
                 self._end(write, Result.REFUSED, None, refusal)
             elif room > 0 or self._makes_room(write):
-                room -= self._waiting(write.workspace).put(write, first=self._known(write) is None)
+                room -= self._waiting(write.workspace).put(write, first=self._known(write) is None, at=at)
 
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
@@ -165,7 +169,7 @@ class Publisher:
     def status(self) -> Status:
         """The publisher at this moment."""
         trouble = next((waiting.trouble for waiting in self._workspaces.values() if waiting.trouble), "")
-        return Status(self._pending, self._written, self._refused, trouble)
+        return Status(self._pending, self._written, self._refused, trouble, self._figures.all)
 
     async def run(self) -> None:
         """Write for ever: one worker a workspace, for as long as it has something to be told."""
@@ -246,6 +250,7 @@ class Publisher:
         if answer.meaning is Meaning.WRITTEN:
             if _went_back(self._known(entry.write), version):
                 self._restored.add(entry.write.workspace)
+            self._figures.written(entry.write.workspace, asyncio.get_running_loop().time() - entry.since)
             self._end(entry.write, Result.WRITTEN, version, "")
             waiting.end()
         elif entry.given_up:
@@ -265,6 +270,8 @@ class Publisher:
             self._told.popitem(last=False)
         self._written += result is Result.WRITTEN
         self._refused += result is Result.REFUSED
+        if result is Result.REFUSED:
+            self._figures.refused(write.workspace, reason)
         at = to_micros(self._now())
         self._outcomes.append(Outcome(write.summary, write.version, result, version, reason, at))
 

@@ -26,6 +26,8 @@ class Entry:
     refusals: int = 0
     given_up: bool = False
     """Nobody waits for it any more: it is not tried again."""
+    since: float = 0.0
+    """When its summary came here."""
 
 
 class Waiting:
@@ -54,17 +56,17 @@ class Waiting:
         """Whether a write of ``summary`` waits here, so that a newer one takes no more room."""
         return self._held(summary) is not None
 
-    def put(self, write: Write, *, first: bool = False) -> bool:
+    def put(self, write: Write, *, first: bool = False, at: float = 0.0) -> bool:
         """Take ``write``, unless as new a version is here already; return whether it takes more room.
 
-        ``first``: the summary is not in the workspace yet.
+        ``first``: the summary is not in the workspace yet. A version that replaces one has waited as long as it.
         """
         flying = self._in_flight
         if flying and flying.write.summary == write.summary and flying.write.version >= write.version:
             return False
         entry = self._held(write.summary)
         if entry is None:
-            (self._first if first else self._ready)[write.summary] = Entry(write)
+            (self._first if first else self._ready)[write.summary] = Entry(write, since=at)
             self._news.set()
             return True
         if entry.write.version <= write.version:
@@ -120,7 +122,7 @@ class Waiting:
     def _landed(self, entry: Entry) -> Entry:
         self._in_flight = None
         newer = self._first.pop(entry.write.summary, None) or self._ready.pop(entry.write.summary, None)
-        return Entry(newer.write if newer else entry.write, entry.refusals)
+        return Entry(newer.write if newer else entry.write, entry.refusals, since=entry.since)
 
     def unpark(self) -> None:
         """Let all that is parked be ready at once."""

@@ -2,20 +2,22 @@
 
 ``/livez`` says that the process can answer; it never depends on a cluster, or a cluster's outage would
 restart the one who should record it. ``/readyz`` says that every cluster has been listed once and the disk
-takes what is received. Binds to loopback unless told otherwise; no Event's text is ever in an answer.
+takes what is received. Beside ours, ``/metrics`` has the process's own (memory, CPU, files), as every exporter's.
+Binds to loopback unless told otherwise; no Event's text is ever in an answer.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from typing import NamedTuple
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from batcher.telemetry import METRICS, Sample
+from batcher.telemetry import METRICS, PUBLISH_BOUNDS, Sample
 
 
 class Health(NamedTuple):
@@ -34,13 +36,27 @@ class _Samples(Collector):
         self._samples = samples
 
     def collect(self) -> Iterator[Metric]:  # type: ignore[explicit-override]  # typing.override: 3.12
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for name, metric in METRICS.items():
-            family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-            families[name] = family(name, metric.meaning, labels=metric.labels)
+        families = {name: _FAMILIES[m.kind](name, m.meaning, labels=m.labels) for name, m in METRICS.items()}
         for sample in self._samples():
-            families[sample.name].add_metric(list(sample.labels), sample.value)
+            family = families[sample.name]
+            if isinstance(family, HistogramMetricFamily):
+                family.add_metric(list(sample.labels), _cumulated(sample.counts), sum_value=sample.value)
+            else:
+                family.add_metric(list(sample.labels), sample.value)
         yield from families.values()
+
+
+_FAMILIES: Mapping[str, type[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+def _cumulated(counts: Sequence[int]) -> list[tuple[str, float]]:
+    """``counts`` as Prometheus has them: how many up to each bound, the last of which is everything."""
+    bounds = [*map(str, PUBLISH_BOUNDS), "+Inf"]
+    return list(zip(bounds, accumulate(counts), strict=True))
 
 
 @asynccontextmanager
@@ -50,6 +66,7 @@ async def serving(
     """Answer on ``address:port`` (0: a free one, which is yielded) until the block ends."""
     registry = CollectorRegistry()
     registry.register(_Samples(samples))
+    ProcessCollector(registry=registry)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,6 +1,6 @@
 """How the configuration says that kcp is written to: with which identities, to which workspaces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from batcher import kinds
@@ -22,6 +22,13 @@ class Destination:
             self.targets = Export(_provider(settings), settings.kcp.api_export.name)
         self.delivery = Delivery(self.targets, self._lookup)
         self.prepared(settings)()
+
+    @property
+    def connections(self) -> Mapping[str, Connection]:
+        """By whom is written: ``kcp`` for the kubeconfig's own identity, or the file of a token."""
+        if isinstance(self.targets, Export):
+            return {"kcp": self.targets.provider}
+        return {str(file) if file else "kcp": connection for file, connection in self._connections.items()}
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """Return what makes ``settings`` hold. Raises :class:`ConfigError`, and changes nothing, if they cannot."""

@@ -7,9 +7,9 @@ process instead of a log line. Batches run in a thread, because polars computes 
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from batcher import disk
 from batcher.archive import Deliverer
 from batcher.batch import Batches, Commit, DataDirectory, Work, requests
 from batcher.batch.full import look
-from batcher.batch.quarantine import LINES_A_BATCH
+from batcher.batch.quarantine import LINES_A_BATCH, causes
 from batcher.batch.requests import Kind
 from batcher.clock import Now, from_micros, monotonic
 from batcher.decode import revisions
@@ -34,7 +34,9 @@ from batcher.serve import Health, serving
 from batcher.service.destination import Destination
 from batcher.service.holding import Holding
 from batcher.service.keeping import Keeping
-from batcher.service.offering import offers, record
+from batcher.service.offering import offers, record, unpublished_since
+from batcher.service.proving import EVERY as PROVE_EVERY
+from batcher.service.proving import Proving
 from batcher.service.retiring import Retiring
 from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
@@ -45,7 +47,7 @@ from batcher.stages.carry import is_due_to_change
 from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
 from batcher.stages.redefine import redefined
-from batcher.status import ClusterStatus, Status, samples, write_status
+from batcher.status import ClusterStatus, Status, TokenStatus, WorkspaceStatus, samples, write_status
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
@@ -92,6 +94,11 @@ class Service:
         self._delivery_due = asyncio.Event()
         self._keeping_due = asyncio.Event()
         self._keeping = Keeping(self._directory.root, now=now)
+        self._proof_due = asyncio.Event()
+        self._proving = Proving(self._directory.root, now=now)
+        self._batched_at: datetime | None = None
+        self._gap_at: datetime | None = None
+        self._causes: dict[str, int] = {}
         self._archive_trouble = ""
         self.refused = ""
         """Why the newest configuration is not the one in use; empty if it is."""
@@ -118,6 +125,7 @@ class Service:
                     self._loop(self._batch_due, self._run_batches),
                     self._loop(self._delivery_due, self._deliver),
                     self._loop(self._keeping_due, self._keep),
+                    self._loop(self._proof_due, self._proving.turn),
                 )
             ]
             self._schedule()
@@ -150,6 +158,7 @@ class Service:
             self._batch_due: self._settings.batch.interval,
             self._delivery_due: self._settings.archive.interval,
             self._keeping_due: self._settings.archive.compact_every,
+            self._proof_due: PROVE_EVERY,
         }
 
     @staticmethod
@@ -163,6 +172,8 @@ class Service:
         """Run batches until the spool has less than a full one, then offer what is due."""
         while await self._run_batch():
             pass
+        if not self._unfinished:
+            self._batched_at = self._now()
         await self._look_at_quarantine()
         self._offer(everything=False)
         write_status(self._settings.data_dir, self.status)
@@ -201,6 +212,9 @@ class Service:
             log.warning("the disk takes no batch; it is tried again", error=str(error))
             return False
         self._unfinished, self._batch_trouble = None, ""
+        self._batched_at = self._now()
+        if commit.sums["gaps"]:
+            self._gap_at = self._now()
         if work.resync:
             self._publisher.forget(work.resync)
             log.info("open summaries are written again", workspaces=list(work.resync))
@@ -240,7 +254,9 @@ class Service:
         most = self._settings.quarantine.max_bytes
         try:
             with disk.trusted("looking at the quarantine"):
-                found = await asyncio.to_thread(look, self._directory, through=self._batches.last.batch, max_bytes=most)
+                through = self._batches.last.batch
+                found = await asyncio.to_thread(look, self._directory, through=through, max_bytes=most)
+                self._causes = await asyncio.to_thread(causes, self._directory, through)
         except (DataDirError, Unavailable) as error:
             log.warning("quarantine cannot be looked at", error=str(error))
             return
@@ -385,7 +401,28 @@ class Service:
             publish_trouble=publishing.last_error if publishing.pending else "",
             clusters=self._clusters(),
             rules=self._batches.last.rules,
+            batched_at=self._batched_at,
+            gap_at=self._gap_at,
+            unpublished_since=unpublished_since(self._batches.state),
+            spool_max_bytes=self._settings.spool.max_bytes,
+            quarantine_causes=self._causes,
+            workspaces=[
+                WorkspaceStatus(name, tuple(each.counts), each.seconds, dict(each.refusals))
+                for name, each in publishing.figures.items()
+            ],
+            tokens=list(self._tokens()),
+            proved_at=self._proving.proved_at,
+            proof_trouble=self._proving.trouble,
         )
+
+    def _tokens(self) -> Iterator[TokenStatus]:
+        """Those that end, as far as they say so."""
+        for name, connection in self._specs.connections.items():
+            if ends := connection.token_expires_at:
+                yield TokenStatus("cluster", name, ends)
+        for name, connection in self._destination.connections.items():
+            if ends := connection.token_expires_at:
+                yield TokenStatus("workspace", name, ends)
 
     def _clusters(self) -> list[ClusterStatus]:
         namespaces, objects = self._namespaces, self._objects

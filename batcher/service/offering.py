@@ -21,6 +21,14 @@ def offers(
     return _writes(events.collect(engine="in-memory"))
 
 
+def unpublished_since(state: State) -> datetime | None:
+    """Return when the summary began that waits longest for its first write; None if none waits."""
+    never = (pl.col("workspace") != "") & pl.col("written_at").is_null()
+    began = state["open_summaries"].lazy().filter(never).select(pl.col("began_at").min())
+    oldest: datetime | None = began.collect(engine="in-memory").item()
+    return oldest
+
+
 def _writes(events: pl.DataFrame) -> list[Write]:
     return [
         Write(

@@ -1,15 +1,15 @@
 """What the configuration means to each part: rules, addresses, and how to watch a cluster. Nothing here runs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
 from batcher import settings as settings_
+from batcher.connect import Connection, connect
 from batcher.connect import Trust as ServerTrust
-from batcher.connect import connect
 from batcher.errors import ConfigError
 from batcher.kinds import Watched, parse_watched
 from batcher.pipeline import Rules
@@ -185,6 +185,11 @@ class Specs:
         self._made = made
         self.trouble = "; ".join(f"{error.source}: {'; '.join(error.problems)}" for error in wrong.values())
         return [spec for _, spec in made.values()]
+
+    @property
+    def connections(self) -> Mapping[str, Connection]:
+        """The connection to each cluster."""
+        return {name: spec.connection for name, (_, spec) in self._made.items()}
 
     def insecure(self, name: str) -> bool:
         """Return whether the server of the cluster ``name`` is not verified."""

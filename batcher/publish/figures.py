@@ -1,0 +1,60 @@
+"""How long writes took and why they were refused, by workspace, since the process began: for metrics alone.
+
+Both labels come from outside, so both are bounded: what is beyond is counted under one name. Decides nothing, and no
+text of an Event comes here.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from batcher.telemetry import PUBLISH_BOUNDS
+
+MOST_WORKSPACES = 200
+"""Each has eleven buckets: 2,400 series at most."""
+MOST_REASONS = 20
+"""Of a workspace; there are fewer in what API servers are known to say."""
+OTHER = "other"
+"""No workspace and no Status' reason is called so: the one has a colon or 16 characters, the other is capitalised."""
+
+
+@dataclass
+class WorkspaceFigures:
+    """What a workspace took and what it refused."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(PUBLISH_BOUNDS) + 1))
+    """Writes that took up to each of the bounds, and longer than the last; each is counted once."""
+    seconds: float = 0.0
+    """All of them together."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+
+
+class Figures:
+    """The figures of every workspace, by name."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._workspaces: dict[str, WorkspaceFigures] = {}
+
+    def written(self, workspace: str, seconds: float) -> None:
+        """Count a write that was in its workspace after ``seconds``."""
+        figures = self._of(workspace)
+        figures.counts[bisect_left(PUBLISH_BOUNDS, seconds)] += 1
+        figures.seconds += seconds
+
+    def refused(self, workspace: str, reason: str) -> None:
+        """Count a write that its workspace refused for good."""
+        refusals = self._of(workspace).refusals
+        known = reason in refusals or len(refusals) < MOST_REASONS
+        name = reason if known else OTHER
+        refusals[name] = refusals.get(name, 0) + 1
+
+    def _of(self, workspace: str) -> WorkspaceFigures:
+        known = workspace in self._workspaces or len(self._workspaces) < MOST_WORKSPACES
+        return self._workspaces.setdefault(workspace if known else OTHER, WorkspaceFigures())
+
+    @property
+    def all(self) -> Mapping[str, WorkspaceFigures]:
+        """What was counted, by workspace."""
+        return self._workspaces

@@ -1,0 +1,35 @@
+"""The hourly proof beside a service: how it ends well, and how it does not."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batcher.service.proving import Proving
+from tests.history import history
+from tests.sections import event, misplaced, watched
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+async def test_sums_that_add_up_are_proved_and_sums_that_do_not_are_told_until_they_do(tmp_path: Path) -> None:
+    proving = Proving(tmp_path / "data", now=lambda: NOW)
+    assert (proving.proved_at, proving.trouble) == (None, "")
+    with history(tmp_path / "data") as h:
+        h.directory.write_archive(tmp_path / "archive")
+        h.batch(misplaced(event("a", 1)), watched(event("b", 2)), minute=0)
+    await proving.turn()
+    assert (proving.proved_at, proving.trouble) == (NOW, "")
+    (staged,) = (tmp_path / "data" / "staged" / "quarantine").glob("date=*/*.parquet")
+    content = staged.read_bytes()
+    staged.unlink()
+    await proving.turn()
+    assert "FAILED" in proving.trouble or "quarantine" in proving.trouble
+    staged.write_bytes(content)
+    await proving.turn()
+    assert proving.trouble == ""
+
+
+async def test_a_proof_that_cannot_be_made_is_told_as_one(tmp_path: Path) -> None:
+    proving = Proving(tmp_path / "nothing", now=lambda: NOW)
+    await proving.turn()
+    assert "no batcher data here" in proving.trouble
+    assert proving.proved_at == NOW
