@@ -91,6 +91,9 @@ requirements: $(READY) ## Pin requirements/ again for pyproject.toml (ARGS="--up
 			--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 			$$more $(ARGS) -o requirements/$$name.txt pyproject.toml || exit 1; \
 	done
+	CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
+		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--build-deps-for wheel --only-build-deps -c requirements/dev.txt $(ARGS) -o requirements/build.txt pyproject.toml
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) batcher-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks \

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-REQUIREMENTS = ["runtime.txt", "dev.txt"]
+REQUIREMENTS = ["runtime.txt", "dev.txt", "build.txt"]
 
 
 def _text(name: str) -> str:
