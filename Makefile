@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export KILLS SOAK_SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick schema requirements clean
+.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick schema manifests requirements clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -80,6 +80,9 @@ bench-quick: $(READY) ## Measure roughly, in a minute
 
 schema: $(READY) ## Write deploy/config.schema.json as the settings have it
 	@$(BIN)/batcher config schema > deploy/config.schema.json
+
+manifests: $(READY) ## Make the folders of deploy/ that kustomize takes from deploy/chart
+	@$(BIN)/python -m tests.deploy.manifests
 
 quality: $(READY) ## Say how many scripted incidents are found, and how many are told that are none
 	$(BIN)/python -m tests.scenarios.quality
