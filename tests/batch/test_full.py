@@ -6,7 +6,7 @@ import polars as pl
 from msgspec import structs
 
 from batcher.batch.full import Fullness, look
-from batcher.batch.quarantine import quarantined
+from batcher.batch.quarantine import causes, quarantined
 from batcher.spool import Kind, Section, Stream
 from batcher.verify import verify
 from tests.history import History, history
@@ -65,7 +65,9 @@ def test_lines_that_left_are_let_go_first_and_the_sums_still_add_up(tmp_path: Pa
     with history(tmp_path / "data", snapshot_every=1) as h:
         h.batch(misplaced(event("a", 1, message="m" * 200_000)), lines(b"no json", stream=EU), minute=0)
         (read, unread) = h.waiting()
+        assert causes(h.directory, h.batches.last.batch) == {"not-json": 1, "wrong-shape": 1}
         h.batch(minute=1, retry=[read])
+        assert causes(h.directory, h.batches.last.batch) == {"not-json": 1}
         h.batch(watched(event("b", 2)), minute=2)
         assert h.waiting() == [unread]
         size, before = found(h, 10**9).bytes, rows(h)
@@ -110,3 +112,13 @@ def test_looking_again_changes_nothing(tmp_path: Path) -> None:
         retire_all(h)
         assert found(h, 10).released > 0
         assert found(h, 10).released == 0
+
+
+def test_lines_are_told_by_why_they_could_not_be_counted_until_they_are(tmp_path: Path) -> None:
+    with history(tmp_path / "data", snapshot_every=1) as h:
+        assert causes(h.directory, h.batches.last.batch) == {}
+        h.batch(lines(b"no json", b"nor this", stream=EU), watched(event("b", 2)), minute=0)
+        assert causes(h.directory, h.batches.last.batch) == {"not-json": 2}
+        h.batch(misplaced(event("a", 1)), minute=1)
+        assert causes(h.directory, h.batches.last.batch) == {"not-json": 2, "wrong-shape": 1}
+        assert causes(h.directory, h.batches.last.batch - 1) == {"not-json": 2}

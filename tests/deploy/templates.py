@@ -3,7 +3,7 @@
 So that the manifests can be made and tested by whoever has Python alone. What is not known raises: a template that
 this cannot read is one that has to become simpler. Where Helm is installed, a test compares it with this.
 
-Known: ``{{ }}`` with trimming, comments, ``if``/``else``/``range``/``with``/``define``/``include``, paths (``.Values.a``,
+Known: ``{{ }}`` with trimming, ``if``/``else``/``range``/``with``/``define``/``include``, paths (``.Values.a``,
 ``.Files.Get``, ``$``), literals, parentheses, pipes, and the functions of :data:`_FUNCTIONS`.
 """
 
@@ -19,7 +19,7 @@ _ACTION = re.compile(r"(\s*)\{\{(-)?\s*(/\*.*?\*/|.*?)\s*(-)?\}\}", re.DOTALL)
 _WORD = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[()|]|[^\s()|]+)')
 
 
-class Unknown(Exception):
+class UnknownError(Exception):
     """What is written there is not part of the language that is known here."""
 
 
@@ -59,7 +59,7 @@ def parse(source: str) -> list[Node]:
     stack[-1][1].append(Text(rest.lstrip() if trims else rest))
     if len(stack) != 1:
         message = f"no end of {stack[-1][0].word} {stack[-1][0].argument}"
-        raise Unknown(message)
+        raise UnknownError(message)
     return root.body
 
 
@@ -152,7 +152,7 @@ class Chart:
         value = self._piped(words, dot, root)
         if words:
             message = f"what is {words[0]!r} in {expression!r}?"
-            raise Unknown(message)
+            raise UnknownError(message)
         return value
 
     def _piped(self, words: list[str], dot: Any, root: Any) -> Any:
@@ -181,7 +181,7 @@ class Chart:
             return _FUNCTIONS[name](*values)
         if len(values) != 1:
             message = f"{name!r} is no function that is known"
-            raise Unknown(message)
+            raise UnknownError(message)
         return values[0]
 
     def _value(self, words: list[str], dot: Any, root: Any) -> Any:
@@ -199,7 +199,7 @@ class Chart:
         if word[0] in ".$":
             return _looked_up(root if word[0] == "$" else dot, word.lstrip("$."))
         message = f"what is {word!r}?"
-        raise Unknown(message)
+        raise UnknownError(message)
 
 
 def _looked_up(value: Any, path: str) -> Any:

@@ -12,7 +12,7 @@ import yaml
 
 from tests.deploy.manifests import FOLDERS, manifests
 from tests.deploy.rendered import DEPLOY, EVERYTHING, chart, objects, of_kind
-from tests.deploy.templates import Unknown, merged, parse
+from tests.deploy.templates import UnknownError, merged, parse
 
 OF_OTHERS = {"APIExport", "PrometheusRule", "ServiceMonitor"}
 """Kinds that Kubernetes itself does not have: their schemas are in their operators."""
@@ -109,7 +109,7 @@ def test_a_service_that_is_called_batcher_tells_the_pod_no_settings() -> None:
 def test_helm_makes_the_same(variant: str, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(dict(VARIANTS[variant])), encoding="utf-8")
     command = ["helm", "template", "batcher", str(DEPLOY / "chart"), "-n", "batcher", "-f", "values.yaml"]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     def named(found: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
         return {(e["kind"], e["metadata"].get("namespace", ""), e["metadata"]["name"]): e for e in found}
@@ -123,7 +123,7 @@ def test_a_template_that_cannot_be_read_is_refused(source: str, tmp_path: Path) 
     (tmp_path / "Chart.yaml").write_text("{name: x}", encoding="utf-8")
     (tmp_path / "values.yaml").write_text("{a: 1}", encoding="utf-8")
     (tmp_path / "templates" / "x.yaml").write_text(source, encoding="utf-8")
-    with pytest.raises(Unknown):
+    with pytest.raises(UnknownError):
         type(chart())(tmp_path).render({}, release="r", namespace="n")
 
 

@@ -1,4 +1,4 @@
-"""What batcher may do, literally: in a cluster that it watches, a workspace that it writes to, and its own namespace."""
+"""What batcher may do, literally: in a cluster that it watches, a workspace that it writes to, its own namespace."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.rendered import EVERYTHING, objects, of_kind
+from tests.kcp import test_targets as on_a_real_kcp
 
 KUBE_SYSTEM = {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
 EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]}
@@ -92,6 +93,13 @@ def test_the_provider_of_an_export_sees_where_it_is_served_and_has_what_workspac
     assert export["spec"] == {
         "permissionClaims": [{"group": "", "resource": "events", "verbs": ["get", "create", "update"]}]
     }
+
+
+def test_what_is_given_in_kcp_is_what_was_tried_on_a_real_one() -> None:
+    asked = [{"apiGroups": [""], "resources": ["configmaps"]}]
+    given = rules({"install": "workspace", "workspace": {"lookup": asked}})
+    assert given == {("", "batcher-workspace"): [on_a_real_kcp.EVENTS, on_a_real_kcp.CONFIG_MAPS]}
+    assert rules({"install": "provider"}) == {("", "batcher-provider"): [on_a_real_kcp.SLICES, on_a_real_kcp.CONTENT]}
 
 
 def test_a_lease_is_permitted_in_the_services_own_namespace_only_where_it_is_asked_for() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from batcher.publish.publisher import DRAIN_SECONDS
 from tests.deploy.rendered import EVERYTHING, objects, of_kind, pods
 
 ALL = [*pods(objects()), *pods(objects(EVERYTHING))]
@@ -101,8 +102,6 @@ def test_secrets_are_files_that_only_our_group_reads_and_no_variable(pod: Mappin
 
 @pytest.mark.parametrize("pod", ALL)
 def test_the_end_has_as_long_as_the_service_may_take(pod: Mapping[str, Any]) -> None:
-    from batcher.publish.publisher import DRAIN_SECONDS
-
     assert pod["terminationGracePeriodSeconds"] >= 2 * DRAIN_SECONDS
 
 

@@ -98,7 +98,21 @@ def test_the_ports_are_that_of_the_configuration() -> None:
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
-@pytest.mark.parametrize("example", sorted((DEPLOY / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+EXAMPLES = sorted(path for path in (DEPLOY / "examples").rglob("*.yaml") if path.name != "kustomization.yaml")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_a_configuration(example: Path) -> None:
     assert load(example, {}).clusters
     jsonschema.validate(yaml.safe_load(example.read_text(encoding="utf-8")), CONFIG_SCHEMA)
+
+
+def test_the_example_for_kustomize_replaces_what_there_is() -> None:
+    folder = DEPLOY / "examples" / "kustomize"
+    said = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+    for name in (*said["resources"], *said["components"]):
+        assert (folder / name / "kustomization.yaml").is_file()
+    (config,) = of_kind(objects(), "ConfigMap")
+    (replaced,) = said["configMapGenerator"]
+    assert (replaced["name"], replaced["files"]) == (config["metadata"]["name"], list(config["data"]))
+    assert said["images"][0]["name"] == chart().defaults["image"]["repository"]

@@ -12,7 +12,7 @@ from batcher.batch import Commit, DataDirectory
 from batcher.batch.requests import Kind, asked
 from batcher.failed import ask, one, pick, prepare_asked, tried, waiting
 from batcher.publish import Publisher
-from batcher.service.offering import offers, record
+from batcher.service.offering import offers, record, unpublished_since
 from batcher.spool import Section
 from batcher.verify import verify
 from tests.history import RULES, START_AT, History, history
@@ -119,6 +119,23 @@ async def test_after_fifty_minutes_without_kcp_every_summary_has_its_totals_by_o
         written = [asked for asked in s.kcp.asked[before:] if asked.method in {"PUT", "POST"}]
         assert len(written) == len({asked.path for asked in written if asked.method == "PUT"}) + 5
         assert s.h.batches.last.totals["dead_lettered"] == 0
+
+
+@in_virtual_time
+async def test_what_waits_longest_for_its_first_write_is_told_until_it_is_written(tmp_path: Path) -> None:
+    async with service(tmp_path) as s:
+        await s.tick(s.happen(["a"], 1))
+        await s.tick()
+        assert unpublished_since(s.h.batches.state) is None
+        with away(s.kcp):
+            await s.tick(s.happen(["a"], 2))
+            assert unpublished_since(s.h.batches.state) is None
+            await s.tick(s.happen(["b"], 1))
+            await s.tick(s.happen(["b", "c"], 2))
+            assert unpublished_since(s.h.batches.state) == START_AT + timedelta(minutes=3)
+        for _ in range(2):
+            await s.tick()
+        assert unpublished_since(s.h.batches.state) is None
 
 
 @in_virtual_time

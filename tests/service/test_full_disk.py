@@ -14,10 +14,12 @@ class Full(disk.System):
     """Takes no plan while it is full; the spool is on another one."""
 
     full = False
+    refused = 0
 
     def open(self, path: Path, flags: int) -> int:  # type: ignore[explicit-override]  # typing.override came with 3.12
         """Open all but plans."""
         if self.full and path.name == "plan.json.tmp":
+            self.refused += 1
             raise OSError(errno.ENOSPC, "No space left on device")
         return super().open(path, flags)
 
@@ -36,9 +38,14 @@ async def test_batches_wait_for_space_and_lose_no_outcome(tmp_path: Path) -> Non
                 await until(lambda: service.status.spool_trouble != "")
                 assert service.status.spool_trouble.startswith("No space left on device while writing batch ")
                 assert not service.health().ready
+                stalled, tries = service.status.batched_at, system.refused
+                await until(lambda: system.refused > tries + 2)
+                assert service.status.batched_at == stalled
                 system.full = False
                 await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
                 assert service.status.spool_trouble == ""
+                assert stalled is not None
+                await until(lambda: (service.status.batched_at or stalled) > stalled)
                 stop.set()
         kept = sum(h.times for h in script(60) if h.regarding.namespace in {"web", "jobs"})
         assert w.told() == kept

@@ -1,0 +1,196 @@
+"""Alerts and dashboard: these and no others, over metrics that there are, each alert with what to do about it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import promql_parser as promql
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from batcher.cli import app
+from batcher.telemetry import METRICS
+from tests.deploy.rendered import DEPLOY, ROOT, alerts, objects, of_kind
+
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+DASHBOARD = json.loads((DEPLOY / "chart" / "files" / "dashboard.json").read_text(encoding="utf-8"))
+OF_THE_PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"}
+OF_THE_TARGET = {"namespace", "pod", "job", "instance"}
+"""Labels that Prometheus adds to all of a target's metrics."""
+
+
+def shown() -> dict[str, set[str]]:
+    """Every name that ``/metrics`` shows, with its labels."""
+    names = {name: set[str]() for name in OF_THE_PROCESS}
+    for name, metric in METRICS.items():
+        labels = set(metric.labels)
+        if metric.kind == "histogram":
+            names |= {f"{name}_bucket": labels | {"le"}, f"{name}_count": labels, f"{name}_sum": labels}
+        else:
+            names[name + ("_total" if metric.kind == "counter" else "")] = labels
+    return names
+
+
+def selectors(node: Any) -> Iterator[promql.VectorSelector]:
+    """Yield what ``node`` selects, wherever it stands."""
+    if isinstance(node, promql.VectorSelector):
+        yield node
+    for name in ("lhs", "rhs", "expr", "vector_selector"):
+        below = getattr(node, name, None)
+        if below is not None and not isinstance(below, str):
+            yield from selectors(below)
+    for argument in getattr(node, "args", None) or []:
+        yield from selectors(argument)
+
+
+def queries() -> list[tuple[str, str]]:
+    """Every query of the dashboard, by its panel, as Grafana sends it."""
+    asked = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    return [(title, re.sub(r"\$__(rate_interval|range)", "5m", text)) for title, text in asked]
+
+
+EXPRESSIONS = [*((alert["alert"], alert["expr"]) for alert in alerts()), *queries()]
+
+
+def test_there_are_these_alerts_and_no_others() -> None:
+    assert [alert["alert"] for alert in alerts()] == [
+        "BatcherClusterSilent",
+        "BatcherGap",
+        "BatcherPublishLate",
+        "BatcherFailedGrows",
+        "BatcherBatchOverdue",
+        "BatcherSpoolFilling",
+        "BatcherVerifyFailed",
+        "BatcherConfigRefused",
+        "BatcherTokenExpires",
+        "BatcherUnmapped",
+    ]
+
+
+@pytest.mark.parametrize(("where", "text"), EXPRESSIONS)
+def test_an_expression_is_promql_over_metrics_and_labels_that_there_are(where: str, text: str) -> None:
+    names = shown()
+    found = list(selectors(promql.parse(text)))
+    assert {str(selector.name) for selector in found} == set(re.findall(r"\b(?:batcher|process)_\w+", text)), where
+    for selector in found:
+        assert selector.name in names, f"{where}: {selector.name}"
+        labels = {matcher.name for matcher in selector.matchers.matchers}
+        assert labels <= names[selector.name] | OF_THE_TARGET, f"{where}: {selector.name}{labels}"
+
+
+@pytest.mark.parametrize(("where", "text"), EXPRESSIONS)
+def test_an_expression_groups_by_labels_that_its_metrics_have(where: str, text: str) -> None:
+    names = shown()
+    known = {label for selector in selectors(promql.parse(text)) for label in names[str(selector.name)]}
+    grouped = re.findall(r"\b(?:by|without|on) \(([^)]*)\)", text)
+    assert {label.strip() for labels in grouped for label in labels.split(",")} <= known | OF_THE_TARGET, where
+
+
+def test_a_metric_that_is_not_there_would_be_found() -> None:
+    (selector,) = selectors(promql.parse('sum(rate(batcher_nothing_total{cluster="a"}[5m])) > 1'))
+    assert selector.name not in shown()
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
+def test_an_alert_says_in_a_sentence_what_is_wrong_and_names_only_labels_that_it_has(alert: dict[str, Any]) -> None:
+    assert set(alert) <= {"alert", "expr", "for", "labels", "annotations"}
+    assert alert["labels"] == {"severity": alert["labels"]["severity"]}
+    assert alert["labels"]["severity"] in {"warning", "critical"}
+    assert set(alert["annotations"]) == {"summary", "runbook_url"}
+    assert alert["annotations"]["summary"].endswith(".")
+    selected = selectors(promql.parse(alert["expr"]))
+    labels = {label for selector in selected for label in shown()[str(selector.name)]}
+    assert set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"])) <= labels
+
+
+def sections() -> dict[str, str]:
+    """The runbook's sections, by heading."""
+    parts = re.split(r"^## (.+)\n", RUNBOOK, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_each_alert_has_its_entry_in_the_runbook_and_each_entry_an_alert() -> None:
+    assert list(sections()) == [alert["alert"] for alert in alerts()]
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
+def test_an_alert_links_to_its_entry(alert: dict[str, Any]) -> None:
+    assert alert["annotations"]["runbook_url"] == f"docs/runbook.md#{alert['alert'].lower()}"
+
+
+def test_the_runbook_can_be_elsewhere() -> None:
+    where = {"monitoring": {"create": True, "runbook": "https://docs.example/runbook"}}
+    (rule,) = of_kind(objects(where), "PrometheusRule")
+    links = {alert["annotations"]["runbook_url"] for group in rule["spec"]["groups"] for alert in group["rules"]}
+    assert "https://docs.example/runbook#batchergap" in links
+    assert all(link.startswith("https://docs.example/runbook#") for link in links)
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
+def test_an_entry_says_what_it_means_how_to_look_and_what_to_do(alert: dict[str, Any]) -> None:
+    text = sections()[alert["alert"]]
+    places = [text.index(f"**{what}.**") for what in ("What it means", "How to look", "What to do")]
+    assert places == sorted(places)
+    assert "```console\n$ " in text
+
+
+def commands() -> list[list[str]]:
+    """Every command of batcher that the runbook shows, as words after ``batcher``."""
+    lines = re.findall(r"^\$ (.*)$", RUNBOOK, flags=re.MULTILINE)
+    inside = [line.partition(" -- batcher ")[2] for line in lines if " -- " in line]
+    return [words.split() for words in dict.fromkeys(inside)]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_of_the_runbook_is_one(words: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while isinstance(command, TyperGroup):
+        name = rest.pop(0)
+        command = command.commands[name]
+    with command.make_context(name, rest):
+        pass
+
+
+def test_the_other_commands_of_the_runbook_are_kubectls() -> None:
+    lines = re.findall(r"^\$ (.*)$", RUNBOOK, flags=re.MULTILINE)
+    verbs = {line.split()[1] for line in lines if line.startswith("kubectl ")}
+    assert all(line.startswith("kubectl ") for line in lines)
+    assert verbs == {"exec", "logs", "get", "describe", "rollout", "create"}
+    assert all("-n batcher" in line for line in lines)
+
+
+def test_the_dashboard_has_these_rows_in_this_order() -> None:
+    rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    assert rows == [
+        "Clusters",
+        "Received, kept, written",
+        "Workspaces",
+        "Rules and limits",
+        "Incidents",
+        "Disk and memory",
+        "Failed",
+    ]
+
+
+def test_no_panel_lies_over_another_and_each_has_an_id_of_its_own() -> None:
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert {x for x, _ in cells} == set(range(24))
+
+
+def test_the_dashboard_is_brought_to_grafana_as_it_is() -> None:
+    (config,) = (
+        each for each in objects({"monitoring": {"create": True}}) if each["metadata"]["name"].endswith("-dashboard")
+    )
+    assert json.loads(config["data"]["batcher.json"]) == DASHBOARD
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -1,0 +1,51 @@
+"""What a running service says of itself for alerts and the dashboard."""
+
+import asyncio
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from batcher import clock, settings
+from batcher.service import opened
+from tests.service.world import script, until, world
+
+
+async def test_a_service_tells_of_its_batches_its_writes_and_how_large_the_spool_may_be(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    async with world(tmp_path) as w:
+        w.configure(spool={"maxBytes": "3Gi"})
+        with opened(settings.load(w.config, {}), now=clock.now) as service:
+            assert service.status.batched_at is None
+            began = clock.now()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(service.run(stop, settle=True))
+                w.happen(script(60))
+                await until(lambda: w.told() > 0)
+                stop.set()
+            told = service.status
+    assert told.batched_at is not None
+    assert told.batched_at >= began
+    assert told.unpublished_since is None
+    assert told.gap_at is None
+    assert told.spool_max_bytes == 3 * 2**30
+    assert told.tokens == []
+    assert sum(sum(workspace.counts) for workspace in told.workspaces) == told.totals["writes"]
+    assert {workspace.name for workspace in told.workspaces} <= {"root:shop", "root:team-a"}
+
+
+async def test_a_service_tells_when_the_tokens_of_clusters_and_workspaces_expire(tmp_path: Path) -> None:
+    said = base64.urlsafe_b64encode(json.dumps({"exp": 1_800_000_000}).encode()).decode().rstrip("=")
+    async with world(tmp_path) as w:
+        kubeconfig = yaml.safe_load((tmp_path / "kubeconfig").read_text(encoding="utf-8"))
+        kubeconfig["users"] = [{"name": user["name"], "user": {"token": f"h.{said}.s"}} for user in kubeconfig["users"]]
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
+        with opened(settings.load(w.config, {}), now=clock.now) as service:
+            tokens = service.status.tokens
+    assert [(token.side, token.name) for token in tokens] == [
+        *(("cluster", name) for name in w.sandbox.clusters),
+        ("workspace", "kcp"),
+    ]
+    assert {token.expires_at for token in tokens} == {datetime(2027, 1, 15, 8, tzinfo=UTC)}
