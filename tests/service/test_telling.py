@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
@@ -49,3 +49,23 @@ async def test_a_service_tells_when_the_tokens_of_clusters_and_workspaces_expire
         ("workspace", "kcp"),
     ]
     assert {token.expires_at for token in tokens} == {datetime(2027, 1, 15, 8, tzinfo=UTC)}
+
+
+async def test_a_service_tells_when_it_found_that_a_cluster_was_out_of_reach_for_too_long(tmp_path: Path) -> None:
+    def much_later() -> datetime:
+        return clock.now() + timedelta(hours=3)
+
+    async with world(tmp_path) as w:
+        for now in (clock.now, much_later):
+            stop = asyncio.Event()
+            with opened(settings.load(w.config, {}), now=now) as service:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(service.run(stop))
+                    before = w.emitter.occurrences
+                    w.happen(script(30))
+                    await until(lambda: w.totals().get("occurrences", 0) > before)
+                    stop.set()
+                found = service.status.gap_at
+            assert (found is not None) == (now is much_later)
+    assert found is not None
+    assert found > clock.now() + timedelta(hours=2)
