@@ -1,3 +1,5 @@
+import asyncio
+
 from batcher.publish.figures import Figures
 from tests.publish.kcp import INVALID, SHOP, UNREACHED, Kcp, publishing, write
 from tests.virtual_time import in_virtual_time
@@ -34,6 +36,7 @@ async def test_a_write_took_from_when_its_summary_was_offered_to_the_yes_however
     kcp = Kcp()
     async with publishing(kcp) as publisher:
         kcp.faults.append(UNREACHED)
+        await asyncio.sleep(100)  # of virtual time: the loop's begins at zero
         publisher.offer([write(total=3)])
         publisher.offer([write(total=5)])
         assert await publisher.drain()
