@@ -62,5 +62,6 @@ class Proving:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            await process.wait()
         code = 1 if process.returncode is None else process.returncode
         return code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")

@@ -148,9 +148,8 @@ def test_every_command_of_the_runbook_is_one(words: list[str]) -> None:
     command: Any = typer.main.get_command(app)
     rest = list(words)
     while isinstance(command, TyperGroup):
-        name = rest.pop(0)
-        command = command.commands[name]
-    with command.make_context(name, rest):
+        command = command.commands[rest.pop(0)]
+    with command.make_context(" ".join(words), rest):
         pass
 
 

@@ -1,6 +1,7 @@
 """The chart's values: what is taken, what is refused, and that the configuration in them is one."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,43 @@ def test_the_example_for_kustomize_replaces_what_there_is() -> None:
     (replaced,) = said["configMapGenerator"]
     assert (replaced["name"], replaced["files"]) == (config["metadata"]["name"], list(config["data"]))
     assert said["images"][0]["name"] == chart().defaults["image"]["repository"]
+
+
+PAGE = (DEPLOY / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
+INSTALLS = [command for command in COMMANDS if command.startswith("helm install batcher deploy/chart -n batcher")]
+
+
+def test_the_page_shows_commands_of_kubectl_and_helm_only() -> None:
+    assert {command.split()[0] for command in COMMANDS} == {"kubectl", "helm"}
+    assert len(INSTALLS) == 2
+
+
+@pytest.mark.parametrize("command", INSTALLS)
+def test_what_the_page_sets_is_taken_and_makes_objects(command: str) -> None:
+    changes: dict[str, Any] = {}
+    for path, value in re.findall(r"--set ([\w.]+)=(\S+)", command):
+        above = changes
+        *groups, last = path.split(".")
+        for group in groups:
+            above = above.setdefault(group, {})
+        above[last] = yaml.safe_load(value)
+    assert problems(changes) == []
+    assert objects(changes)
+
+
+def test_every_file_and_folder_of_the_page_is_there() -> None:
+    named = re.findall(r"`([\w-]+/(?:[\w-]+/)?|[\w.]+\.json|Dockerfile)`", PAGE)
+    assert len(named) >= 9
+    for name in named:
+        assert (DEPLOY / name).exists(), name
+    for link in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (DEPLOY / link).exists(), link
+
+
+def test_the_binding_of_the_page_accepts_what_the_export_claims() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (accepted,) = yaml.safe_load(text)["spec"]["permissionClaims"]
+    (export,) = of_kind(objects({"install": "provider"}), "APIExport")
+    (claim,) = export["spec"]["permissionClaims"]
+    assert accepted == claim | {"state": "Accepted", "selector": {"matchAll": True}}

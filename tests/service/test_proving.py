@@ -1,11 +1,14 @@
 """The hourly proof beside a service: how it ends well, and how it does not."""
 
+import asyncio
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batcher.service.proving import Proving
 from tests.history import history
 from tests.sections import event, misplaced, watched
+from tests.service.world import until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -33,3 +36,21 @@ async def test_a_proof_that_cannot_be_made_is_told_as_one(tmp_path: Path) -> Non
     await proving.turn()
     assert "no batcher data here" in proving.trouble
     assert proving.proved_at == NOW
+
+
+def children() -> list[str]:
+    """The processes that this one has started and that have not been waited for."""
+    threads = Path(f"/proc/{os.getpid()}/task").iterdir()
+    return [child for thread in threads for child in (thread / "children").read_text(encoding="ascii").split()]
+
+
+async def test_the_end_of_the_service_is_the_end_of_the_proof(tmp_path: Path) -> None:
+    before = children()
+    proving = Proving(tmp_path / "nothing", now=lambda: NOW)
+    async with asyncio.TaskGroup() as group:
+        turn = group.create_task(proving.turn())
+        await until(lambda: children() != before)
+        turn.cancel()
+    assert turn.cancelled()
+    assert children() == before
+    assert proving.proved_at is None
