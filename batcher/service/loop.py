@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -67,6 +68,17 @@ class Edges(NamedTuple):
     deliverer: Deliverer
 
 
+@dataclass
+class _Noted:
+    """What is noted of a service's work to be told of, and decides nothing."""
+
+    batched_at: datetime | None = None
+    gap_at: datetime | None = None
+    causes: dict[str, int] = field(default_factory=dict)
+    flawed: dict[str, dict[str, int]] = field(default_factory=dict)
+    flawed_objects: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
 class Service:
     """A running batcher. Make it with :func:`opened`."""
 
@@ -96,17 +108,13 @@ class Service:
         self._keeping = Keeping(self._directory.root, now=now)
         self._proof_due = asyncio.Event()
         self._proving = Proving(self._directory.root, now=now)
-        self._batched_at: datetime | None = None
-        self._gap_at: datetime | None = None
-        self._causes: dict[str, int] = {}
+        self._noted = _Noted()
         self._archive_trouble = ""
         self.refused = ""
         """Why the newest configuration is not the one in use; empty if it is."""
         self._batch_trouble = ""
         self._unfinished: Work | None = None
         self._retiring = Retiring(self._directory, spool)
-        self._flawed: dict[str, dict[str, int]] = {}
-        self._flawed_objects: dict[str, dict[str, int]] = {}
         self._quarantine_changed = True
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
@@ -173,7 +181,7 @@ class Service:
         while await self._run_batch():
             pass
         if not self._unfinished:
-            self._batched_at = self._now()
+            self._noted.batched_at = self._now()
         await self._look_at_quarantine()
         self._offer(everything=False)
         write_status(self._settings.data_dir, self.status)
@@ -212,9 +220,9 @@ class Service:
             log.warning("the disk takes no batch; it is tried again", error=str(error))
             return False
         self._unfinished, self._batch_trouble = None, ""
-        self._batched_at = self._now()
+        self._noted.batched_at = self._now()
         if commit.sums["gaps"]:
-            self._gap_at = self._now()
+            self._noted.gap_at = self._now()
         if work.resync:
             self._publisher.forget(work.resync)
             log.info("open summaries are written again", workspaces=list(work.resync))
@@ -228,12 +236,14 @@ class Service:
 
     def _log_flawed(self) -> None:
         """Say so when it changes how many namespaces are not believed: each is somebody's whose Events go nowhere."""
-        before, self._flawed = self._flawed, flawed(self._namespaces)
-        if self._flawed != before:
-            log.warning("namespaces that are not believed; see: batcher mapping list --flawed", flawed=self._flawed)
-        before, self._flawed_objects = self._flawed_objects, flawed(self._objects)
-        if self._flawed_objects != before:
-            log.warning("objects whose labels of api-syncagent are not believed", flawed=self._flawed_objects)
+        before, self._noted.flawed = self._noted.flawed, flawed(self._namespaces)
+        if self._noted.flawed != before:
+            log.warning(
+                "namespaces that are not believed; see: batcher mapping list --flawed", flawed=self._noted.flawed
+            )
+        before, self._noted.flawed_objects = self._noted.flawed_objects, flawed(self._objects)
+        if self._noted.flawed_objects != before:
+            log.warning("objects whose labels of api-syncagent are not believed", flawed=self._noted.flawed_objects)
 
     @property
     def _namespaces(self) -> dict[str, dict[str, int]]:
@@ -256,7 +266,7 @@ class Service:
             with disk.trusted("looking at the quarantine"):
                 through = self._batches.last.batch
                 found = await asyncio.to_thread(look, self._directory, through=through, max_bytes=most)
-                self._causes = await asyncio.to_thread(causes, self._directory, through)
+                self._noted.causes = await asyncio.to_thread(causes, self._directory, through)
         except (DataDirError, Unavailable) as error:
             log.warning("quarantine cannot be looked at", error=str(error))
             return
@@ -401,11 +411,11 @@ class Service:
             publish_trouble=publishing.last_error if publishing.pending else "",
             clusters=self._clusters(),
             rules=self._batches.last.rules,
-            batched_at=self._batched_at,
-            gap_at=self._gap_at,
+            batched_at=self._noted.batched_at,
+            gap_at=self._noted.gap_at,
             unpublished_since=unpublished_since(self._batches.state),
             spool_max_bytes=self._settings.spool.max_bytes,
-            quarantine_causes=self._causes,
+            quarantine_causes=self._noted.causes,
             workspaces=[
                 WorkspaceStatus(name, tuple(each.counts), each.seconds, dict(each.refusals))
                 for name, each in publishing.figures.items()

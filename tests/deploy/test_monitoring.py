@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,7 +141,7 @@ def commands() -> list[list[str]]:
     """Every command of batcher that the runbook shows, as words after ``batcher``."""
     lines = re.findall(r"^\$ (.*)$", RUNBOOK, flags=re.MULTILINE)
     inside = [line.partition(" -- batcher ")[2] for line in lines if " -- " in line]
-    return [words.split() for words in dict.fromkeys(inside)]
+    return [shlex.split(words) for words in dict.fromkeys(inside)]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
