@@ -3,12 +3,16 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
 import pytest
 import typer.main
+import yaml
 from typer.core import TyperGroup
 
 from batcher.cli import app
@@ -17,6 +21,7 @@ from tests.deploy.rendered import DEPLOY, ROOT, alerts, objects, of_kind
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 DASHBOARD = json.loads((DEPLOY / "chart" / "files" / "dashboard.json").read_text(encoding="utf-8"))
+FIRING = yaml.safe_load((Path(__file__).parent / "alerts.test.yaml").read_text(encoding="utf-8"))
 OF_THE_PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"}
 OF_THE_TARGET = {"namespace", "pod", "job", "instance"}
 """Labels that Prometheus adds to all of a target's metrics."""
@@ -92,6 +97,27 @@ def test_an_expression_groups_by_labels_that_its_metrics_have(where: str, text: 
 def test_a_metric_that_is_not_there_would_be_found() -> None:
     (selector,) = selectors(promql.parse('sum(rate(batcher_nothing_total{cluster="a"}[5m])) > 1'))
     assert selector.name not in shown()
+
+
+def test_every_alert_has_a_time_at_which_it_fires_and_one_at_which_it_does_not() -> None:
+    tried = [each for test in FIRING["tests"] for each in test["alert_rule_test"]]
+    names = {alert["alert"] for alert in alerts()}
+    assert {each["alertname"] for each in tried if each["exp_alerts"]} == names
+    assert {each["alertname"] for each in tried if not each["exp_alerts"]} == names
+
+
+@pytest.mark.skipif(
+    not shutil.which("promtool"),
+    reason="no promtool here: at which figures alerts fire (alerts.test.yaml) is not checked; that their expressions "
+    "can be read, and name metrics and labels that there are, is",
+)
+def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
+    groups = yaml.safe_load((DEPLOY / "chart" / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"groups": groups}), encoding="utf-8")
+    (tmp_path / "alerts.test.yaml").write_text(yaml.safe_dump(FIRING), encoding="utf-8")
+    command = ["promtool", "test", "rules", "alerts.test.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
