@@ -78,9 +78,20 @@ class Archive:
         paths = files(self.root, table, self._staged(table), since=since, until=until)
         return [str(path) for path in paths or files(self.root, table, self._staged(table))]
 
-    def summaries(self) -> pl.DataFrame:
-        """Return :data:`batcher.schema.SUMMARIES`: slots that are closed, and those that go on."""
-        closed = self.scan("summaries").collect()
+    def heard(self) -> tuple[datetime, datetime]:
+        """Return when the first and the last Event was received. Raises :class:`UsageError` if there is none."""
+        at = pl.col("received_at")
+        first, last = self.scan("occurrences").select(first=at.min(), last=at.max()).collect().row(0)
+        if first is None:
+            message = f"{self.root}: no Event was received yet"
+            raise UsageError(message)
+        return first, last
+
+    def summaries(self, *, since: datetime | None = None) -> pl.DataFrame:
+        """Return :data:`batcher.schema.SUMMARIES`: slots that are closed, and those that go on; maybe not those that
+        closed on days before ``since``.
+        """
+        closed = self.scan("summaries", since=since).collect()
         if self.directory is None:
             return closed
         return _with_open(closed, self._state()["open_slots"], of=("summary", "slot")).select(*SUMMARIES)
@@ -142,13 +153,13 @@ class Table:
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{html.escape(self._rest())}</div>"
         )
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # type: ignore[explicit-override]  # typing.override came with 3.12
         """Return the same for a terminal."""
         numbers = {column for column, is_number in enumerate(self._numeric()) if is_number}
         return "\n".join([*table(self._headers(), self._texts(), numbers=numbers), *filter(None, [self._rest()])])
 
     def _headers(self) -> list[str]:
-        return [name.replace("_", " ") for name in self.frame.columns]
+        return [shown(name).replace("_", " ") for name in self.frame.columns]
 
     def _numeric(self) -> list[bool]:
         return [kind.is_numeric() for kind in self.frame.dtypes]

@@ -4,7 +4,8 @@ Monday is 2026-11-23, and things happen from 08:00 on:
 
 =========  ================================================================================
 each day   ``us`` and ``eu``: a probe of ``site`` fails 50 times (2 revisions); ``ap``: 1 Pulled
-Wednesday  a bad image: ``us`` at 08:10, ``eu`` four minutes later; ``ap`` does not roll out
+Wednesday  a bad image: 63 Failed in ``us`` from 08:10, 39 in ``eu`` four minutes later, each after a
+           ScalingReplicaSet; 15 Killing in ``us``; ``ap`` does not roll out, and has 1 Pulled
 Thursday   nobody listens to ``ap`` from 10:00 to 18:00, nothing is lost in ``us`` and ``eu``
 =========  ================================================================================
 """
@@ -62,9 +63,15 @@ class Line(NamedTuple):
     section: Section
 
 
-def week(*, reason: str = "Unhealthy", message: str = "Readiness probe failed: HTTP probe failed") -> list[Line]:
-    """Return all that the clusters tell in a week; ``reason`` and ``message`` are those of the probe."""
-    rollout = Scenario("rollout", ROLLOUT)
+def week(
+    *, reason: str = "Unhealthy", message: str = "Readiness probe failed: HTTP probe failed", trouble: str = "Failed"
+) -> list[Line]:
+    """Return all that the clusters tell in a week.
+
+    ``reason`` and ``message`` are those of the probe, ``trouble`` is the reason of the bad image's Events.
+    """
+    happens = [said | {"reason": trouble} if said["reason"] == "Failed" else said for said in ROLLOUT]
+    rollout = Scenario("rollout", happens)
     wednesday = sections(rollout, told(rollout, seed=1, noise=False), seed=1)
     lines = [Line(START + timedelta(days=2) + at, section) for at, section in _on(wednesday, timedelta(days=2))]
     for day in range(7):
@@ -89,15 +96,13 @@ def _probes(day: int, reason: str, message: str) -> Iterator[Line]:
     yield _line("ap", "site-ap", begin + timedelta(minutes=1), begin, 10 * day + 1, count=1, **pulled)
 
 
-def _line(
-    cluster: str, name: str, at: datetime, first: datetime, version: int, *, count: int, **changes: Any
-) -> Line:
+def _line(cluster: str, name: str, at: datetime, first: datetime, version: int, *, count: int, **changes: Any) -> Line:
     began, last = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (first, at - timedelta(seconds=2)))
     metadata = {
         "name": f"{name}-{first:%d}.1", "namespace": "site", "uid": f"uid-{name}-{first:%d}",
         "resourceVersion": str(1_000_000 + version), "creationTimestamp": began,
     }  # fmt: skip
-    times = {"firstTimestamp": began, "lastTimestamp": last}
+    times: dict[str, Any] = {"firstTimestamp": began, "lastTimestamp": last}
     content = event(name, 0, count=count, namespace="site", metadata=metadata, **times, **changes)
     body = b'{"type":"MODIFIED","object":' + content + b"}\n"
     return Line(at, Section(_stream(cluster), cluster, Kind.WATCHED, str(1_000_000 + version), 1, body))
@@ -139,7 +144,8 @@ def _batches(lines: list[Line]) -> Iterator[list[Line]]:
         if any(line.section.lines for line in quiet):
             yield quiet
             quiet = []
-    yield quiet
+    if quiet:
+        yield quiet
 
 
 def _written(h: History, now: datetime) -> list[OutcomeRecord]:
