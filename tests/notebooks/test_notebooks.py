@@ -178,6 +178,8 @@ def test_the_noisiest_are_found_and_rules_for_those_in_no_incident(data: Path, m
         ('Failed to pull image "ghcr.io/acme/web:1.43": not found', 102, 102),
         ("Readiness probe failed: HTTP probe failed", 28, 700),
     ]
+    assert ran.names["shares"]["revisions"].round(1).to_list()[:4] == [40.6, 25.2, 9.7, 9.0]
+    assert (ran.names["most"], ran.names["sources"].height) == (4, 9)
     assert [sum(line) for line in ran.names["grid"][:5]] == [63, 39, 15, 350, 350]
 
 
