@@ -89,7 +89,7 @@ quality: $(READY) ## Say how many scripted incidents are found, and how many are
 
 requirements: $(READY) ## Pin requirements/ again for pyproject.toml (ARGS="--upgrade")
 	for name in runtime dev; do \
-		test $$name = runtime && more='' || more='--extra dev -c requirements/runtime.txt'; \
+		test $$name = runtime && more='' || more='--extra dev --extra notebooks -c requirements/runtime.txt'; \
 		CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
 			--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 			$$more $(ARGS) -o requirements/$$name.txt pyproject.toml || exit 1; \

@@ -60,6 +60,16 @@ def related(summaries: pl.LazyFrame, occurrences: pl.LazyFrame, *, summary: str)
     return found.sort(rank, "first_seen", "summary").select(*RELATED)
 
 
+def rows_of(summaries: pl.LazyFrame, occurrences: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the ``occurrences`` that a summary of the mapped place counts, with the ``summary``, each once.
+
+    In: as for :func:`related`.
+    """
+    whole = _whole(summaries)
+    both = pl.concat(_counted(with_things(occurrences, owner=owner), whole) for owner in (True, False))
+    return both.unique(("position", "summary"), maintain_order=True)
+
+
 def _whole(summaries: pl.LazyFrame) -> pl.LazyFrame:
     """One row a session, of all its slots."""
     texts = ("cluster", "message")

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from batcher.archive.related import RELATED, related
+from batcher.archive.related import RELATED, related, rows_of
 from batcher.schema import OCCURRENCES, SUMMARIES
 from tests.stages.rows import at, frame
 
@@ -92,3 +92,16 @@ def test_the_closest_come_first_and_slots_of_a_summary_are_one() -> None:
 def test_an_unknown_summary_has_nothing() -> None:
     assert found([], [], asked="unknown") == []
     assert isinstance(related(frame(SUMMARIES, []), frame(OCCURRENCES, []), summary="x"), pl.DataFrame)
+
+
+def test_each_row_is_given_the_summary_that_counts_it_once() -> None:
+    summaries = [ASKED, summary("killing", 2, 2, "Killing", "Deployment", "web")]
+    rows = [*ROWS, row(2, "Killing"), row(2, "Killing", OTHER), row(9, "BackOff")]
+    told = rows_of(frame(SUMMARIES, summaries), frame(OCCURRENCES, rows)).collect()
+    assert sorted(told.select("position", "summary").rows()) == [(0, "asked"), (2000, "killing"), (5000, "asked")]
+
+
+def test_a_row_about_an_object_that_has_no_owner_is_counted_once() -> None:
+    alone = summary("node", 0, 5, "NodeNotReady", "Node", "n1")
+    told = rows_of(frame(SUMMARIES, [alone]), frame(OCCURRENCES, [row(1, "NodeNotReady", "n1", "Node")])).collect()
+    assert told.select("position", "summary").rows() == [(1000, "node")]
