@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 import yaml
+from matplotlib.text import Text
 
 from batcher.errors import UsageError
 from batcher.settings import validate_rule
@@ -77,7 +78,7 @@ def _drawn() -> Iterator[Any]:
     for number in plt.get_fignums():
         figure = plt.figure(number)
         figure.canvas.draw()
-        yield from figure.findobj(lambda artist: hasattr(artist, "get_parse_math") and artist.get_text())
+        yield from figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() != "")
 
 
 @pytest.fixture(scope="module")
