@@ -156,7 +156,7 @@ def _lines(
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """The lines to be counted, those of ``again`` first, and what was counted before them."""
     if again.retried.lines.is_empty():
-        return lines, seen
+        return lines.with_columns(pl.col("position").set_sorted()), seen  # as they were decoded
     older = heard_now(measure(again.retried.lines.lazy()), clocks)
     return pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
 
@@ -353,7 +353,11 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _collected(frame: pl.LazyFrame) -> pl.DataFrame:
-    return frame.collect(engine="in-memory")
+    """Say also of rows that lie by position that they do: a sort of what is sorted costs a copy of every column."""
+    done = frame.collect(engine="in-memory")
+    if "position" not in done.columns or not done["position"].is_sorted():
+        return done
+    return done.with_columns(pl.col("position").set_sorted())
 
 
 def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:
