@@ -21,6 +21,7 @@ from batcher.pipeline.chains import NOT_MOVED, Chains, chains
 from batcher.schema import LINKS, OCCURRENCES, SUMMARY_KEY, TIME, Columns
 from batcher.spool import Stream
 from batcher.spool.position import Place
+from batcher.stages.aggregate import summary_id
 from batcher.stages.locate import Rule
 from batcher.stages.render import Look, render
 from batcher.stages.settle import OUTCOMES
@@ -59,6 +60,12 @@ def row(minute: float, reason: str, name: str = "web-7c5d8f9b6d-x2z4t", **more: 
     } | more  # fmt: skip
 
 
+def parted(rows: Rows) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Rows in sessions, and what they add: each object and reason is one summary."""
+    parts = frame(PARTS, rows).with_row_index("part")
+    return parts, parts.select("part", summary=summary_id())
+
+
 class Story:
     """The chains of one batch after the other; each object and reason is one summary."""
 
@@ -68,10 +75,10 @@ class Story:
     def batch(self, *rows: dict[str, Any], minute: float, moved: Rows = ()) -> Chains:
         self.number += 1
         located = frame(OCCURRENCES, rows)
-        parts = frame(PARTS, [{name: each[name] for name in PARTS if name in each} for each in rows])
+        parts = parted([{name: each[name] for name in PARTS if name in each} for each in rows])
         done = chains(
             located,
-            parts,
+            *parts,
             frame(dict(NOT_MOVED.schema), moved),
             self.state,
             batch=self.number,
@@ -223,7 +230,7 @@ def test_a_row_that_no_summary_counts_can_be_a_cause() -> None:
     story = Story()
     story.batch(row(0, "A"), minute=0.1)
     located = frame(OCCURRENCES, [row(0.5, "B")])
-    done = chains(located, frame(PARTS, []), NOT_MOVED.lazy(), story.state, batch=2, now=at(1), rules=RULES)
+    done = chains(located, *parted([]), NOT_MOVED.lazy(), story.state, batch=2, now=at(1), rules=RULES)
     story.state = advance(story.state, changes(done, story.state))
     story.batch(row(0.9, "C"), minute=1)
     links = story.batch(minute=60).links
@@ -249,7 +256,7 @@ def test_a_row_that_is_told_in_several_places_is_linked_where_it_is_mapped() -> 
     copies = [{"position": each["position"], "reason": each["reason"], "workspace": place, "origin": origin}
               for each in (row(0, "A"), row(0.5, "B"))
               for place, origin in (("root:sre", "root:shop/shop"), ("root:shop", ""))]  # fmt: skip
-    chains_ = chains(located, frame(PARTS, copies), NOT_MOVED.lazy(), story.state, batch=1, now=at(60), rules=RULES)
+    chains_ = chains(located, *parted(copies), NOT_MOVED.lazy(), story.state, batch=1, now=at(60), rules=RULES)
     assert chains_.links.select("workspace", "effect_reason").rows() == [("root:shop", "B")]
 
 

@@ -153,7 +153,7 @@ def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
         .with_columns(pl.col("incident").fill_null(""))
         .with_columns(version=pl.lit(last.batch + 1, pl.Int64), resource_version=pl.lit(None, pl.String))
     )
-    chained = _chained(root, last, occurrences, parts, summaries, rules=rules, now=now)
+    chained = _chained(root, last, occurrences, parts, gathered, summaries, rules=rules, now=now)
     found = chained | {
         "clocks": last_clocks(clocks).sort(STATE_KEYS["clocks"]),
         "seen": restore_seen(recent, clocks, event_ttl=event_ttl).sort(STATE_KEYS["seen"]),
@@ -218,6 +218,7 @@ def _chained(
     last: _Last,
     occurrences: pl.LazyFrame,
     parts: pl.LazyFrame,
+    gathered: pl.LazyFrame,
     summaries: pl.LazyFrame,
     *,
     rules: Rules,
@@ -225,7 +226,7 @@ def _chained(
 ) -> dict[str, pl.LazyFrame]:
     """What may still be a cause or an effect; which links were written is in the archive."""
     recent = occurrences.filter(pl.col("received_at") >= last.at - LINKED_WITHIN)
-    done = chains(recent, parts, NOT_MOVED.lazy(), empty_state(), batch=last.batch, now=now, rules=rules)
+    done = chains(recent, parts, gathered, NOT_MOVED.lazy(), empty_state(), batch=last.batch, now=now, rules=rules)
     links = scan(root, "links", since=last.at - REMEMBERED)
     return {
         "happenings": done.happenings.lazy(),

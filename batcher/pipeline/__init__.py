@@ -115,7 +115,7 @@ def run(
         all_over=defined.ends,
     )
     renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
-    linked = chains(located, parts, mapped.moved, state, batch=batch, now=now, rules=rules)
+    linked = chains(located, parts, gathered, mapped.moved, state, batch=batch, now=now, rules=rules)
     given = Given(happened, parts, gathered, mapped.claims, renewed.summaries, renewed.touched, linked.explained)
     telling = tell(state, given, batch=batch, now=now, rules=rules, collect=_collected)
     frames = {

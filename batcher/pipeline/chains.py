@@ -14,7 +14,6 @@ import polars as pl
 from batcher.causes import BUILT_IN, MOST_STEPS, CauseRule
 from batcher.pipeline.rules import Rules
 from batcher.schema import FOLLOWED, HAPPENINGS, empty
-from batcher.stages.aggregate import summary_id
 from batcher.stages.chain import find, follow, forgotten_links, link, remember_links, rename, surest
 from batcher.stages.explain import explain
 from batcher.stages.happen import NO_ROOT, happen
@@ -66,6 +65,7 @@ class _Judged(NamedTuple):
 def chains(
     rows: pl.LazyFrame,
     parts: pl.LazyFrame,
+    gathered: pl.LazyFrame,
     moved: pl.LazyFrame,
     state: Mapping[str, pl.DataFrame],
     *,
@@ -75,15 +75,15 @@ def chains(
 ) -> Chains:
     """Link what ``rows`` tell of, and what was told before and is due by ``now``.
 
-    In: located rows (:data:`batcher.schema.OCCURRENCES`); ``parts`` of :func:`batcher.stages.aggregate.sessions`;
-    ``moved`` of :func:`batcher.stages.adopt.moves`; the state before the batch.
+    In: located rows (:data:`batcher.schema.OCCURRENCES`); ``parts`` of :func:`batcher.stages.aggregate.sessions`,
+    ``gathered`` of ``gather`` there; ``moved`` of :func:`batcher.stages.adopt.moves`; the state before the batch.
     """
     moves, every_rule = moved.collect(), (*BUILT_IN, *rules.chains)
     known = _renamed(state["happenings"], moves, _AT, of=("", "root_"))
     causes = _renamed(state["causes"], moves, ("summary",), of=("", "root_"))
     seen, pods = _done(sightings(rows)).lazy(), state["pods"].lazy()
     told = _done(happen(rows, _of_these_minutes(known.now, rows), rules=every_rule, owner=rules.owner)).lazy()
-    new = _done(_counted(_done(host(told, pods, seen)).lazy(), parts))
+    new = _done(_counted(_done(host(told, pods, seen)).lazy(), parts, gathered))
     judged = _judged(known.now, new, now, every_rule)
     changed = _over(judged.happenings, known.changed, _AT)
     is_over = pl.col("is_judged") & (pl.col("kept_until") < now)
@@ -115,26 +115,22 @@ def chains(
     )
 
 
-def _counted(new: pl.LazyFrame, parts: pl.LazyFrame) -> pl.LazyFrame:
+def _counted(new: pl.LazyFrame, parts: pl.LazyFrame, gathered: pl.LazyFrame) -> pl.LazyFrame:
     """Give happenings the ``summary`` that counts them (the mapped one, if routes tell several) and its object, by the
     name that it has there; and what was adopted, its target. Of anything else the target is its own: a summary into
     which many are folded may lie elsewhere.
     """
     names = ("workspace", "target_namespace")
     unmapped = pl.col("workspace") == ""
-    own = (
-        parts.join(new, on=_AT, how="semi")
-        .sort("position", pl.col("origin") != "", "workspace", "target_namespace")
+    told = parts.select("position", "part", "origin", *names, told_kind="regarding_kind", told_name="regarding_name")
+    here = told.filter(pl.col("origin") == "")  # one a position
+    elsewhere = (
+        told.filter(pl.col("origin") != "")
+        .join(here, on=_AT, how="anti")
+        .sort("position", *names)
         .unique(_AT, keep="first", maintain_order=True)
-        .select(
-            "position",
-            "workspace",
-            "target_namespace",
-            summary=summary_id(),
-            told_kind="regarding_kind",
-            told_name="regarding_name",
-        )
     )
+    own = pl.concat([here, elsewhere]).join(new, on=_AT, how="semi").join(gathered.select("part", "summary"), on="part")
     return (
         new.join(own, on=_AT, how="left", suffix="_own", maintain_order="left")
         .with_columns(

@@ -97,8 +97,8 @@ def _part() -> pl.Expr:
 
 
 def gather(parts: pl.LazyFrame) -> pl.LazyFrame:
-    """Return what rows of :func:`sessions` add, one row a slot: ``summary``, :data:`SLOT` and ``MEASURES``."""
-    return _fold(parts, "part", "slot").with_columns(summary=summary_id()).select("summary", *SLOT, *MEASURES)
+    """Return what rows of :func:`sessions` add, one row a ``part``: also ``summary``, :data:`SLOT` and ``MEASURES``."""
+    return _fold(parts, "part", "slot").with_columns(summary=summary_id()).select("summary", "part", *SLOT, *MEASURES)
 
 
 def fold_slots(gathered: pl.LazyFrame, open_slots: pl.LazyFrame) -> pl.LazyFrame:
