@@ -51,6 +51,11 @@ class Contents:
         self._server.faults = faults
 
     @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Return method and path of the newest requests of its server, oldest first."""
+        return list(self._server.requests)
+
+    @property
     def identities(self) -> dict[str, Identity]:
         """Return who is known to its server, by token; change it to rotate or revoke."""
         return self._server.identities
@@ -175,6 +180,11 @@ class Kcp:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._server.faults = faults
+
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Return method and path of the newest requests, oldest first."""
+        return list(self._server.requests)
 
     @property
     def identities(self) -> dict[str, Identity]:

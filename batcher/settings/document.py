@@ -110,13 +110,13 @@ class Settings(Model):
     @model_validator(mode="after")
     def _targets_are_allowed(self) -> Self:
         patterns = self.kcp.patterns
-        outside = [f"{path}: {name!r}" for path, name in self._targets() if name and not allowed(name, patterns)]
+        outside = [f"{path}: {name!r}" for path, name in self.targets() if name and not allowed(name, patterns)]
         if outside:
             message = f"not among kcp.workspaces: {'; '.join(outside)}"
             raise ValueError(message)
         return self
 
-    def _targets(self) -> list[tuple[str, str | None]]:
+    def targets(self) -> list[tuple[str, str | None]]:
         """Every workspace that the file names, with the path of the setting."""
         named = [
             (f"clusters[{each.directory}].defaults.workspace", each.defaults.workspace)
