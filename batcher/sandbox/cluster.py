@@ -110,6 +110,10 @@ class Contents:
         place = Place(resource, self.logical, namespace, content["metadata"]["name"])
         return self._api.write(place, dict(content), self._server.store.get(resource, place.key)).object
 
+    def objects(self, resource: Resource) -> list[Object]:
+        """Return the current objects of any kind in the order of lists."""
+        return self._objects(resource, None)
+
     def events(self, namespace: str | None = None) -> list[Object]:
         """Return the current Events in the order of lists."""
         return self._objects(EVENTS, namespace)

@@ -48,7 +48,7 @@ from batcher.stages.carry import is_due_to_change
 from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
 from batcher.stages.redefine import redefined
-from batcher.status import ClusterStatus, Status, TokenStatus, WorkspaceStatus, samples, write_status
+from batcher.status import ClusterStatus, Leadership, Status, TokenStatus, WorkspaceStatus, samples, write_status
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
@@ -112,6 +112,8 @@ class Service:
         self._archive_trouble = ""
         self.refused = ""
         """Why the newest configuration is not the one in use; empty if it is."""
+        self.leadership: Callable[[], Leadership | None] = lambda: None
+        """What there is to say of the Lease by which this one runs."""
         self._batch_trouble = ""
         self._unfinished: Work | None = None
         self._retiring = Retiring(self._directory, spool)
@@ -423,6 +425,7 @@ class Service:
             tokens=list(self._tokens()),
             proved_at=self._proving.proved_at,
             proof_trouble=self._proving.trouble,
+            leadership=self.leadership(),
         )
 
     def _tokens(self) -> Iterator[TokenStatus]:

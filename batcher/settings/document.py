@@ -14,7 +14,7 @@ from batcher.settings.destination import Kcp, Publish
 from batcher.settings.filtering import Filter
 from batcher.settings.gates import Gate, Gates, is_on
 from batcher.settings.mapping import Mapping_
-from batcher.settings.operation import Archive, BatchSettings, Log, Quarantine, Serve, Spool
+from batcher.settings.operation import Archive, BatchSettings, LeaderElection, Log, Quarantine, Serve, Spool
 from batcher.settings.places import allowed
 from batcher.settings.routing import Place, Route, Severity
 from batcher.settings.shaping import Aggregation, Correlation, Limit, Transform
@@ -51,6 +51,7 @@ class Settings(Model):
     publish: Publish = Publish()
     spool: Spool = Spool()
     quarantine: Quarantine = Quarantine()
+    leader_election: LeaderElection = LeaderElection()
     serve: Serve = Serve()
     log: Log = Log()
     feature_gates: Gates = {}
@@ -143,6 +144,7 @@ _FIXED = (
     "archive.path",
     "publish.max_pending",
     "spool",
+    "leader_election",
     "serve",
     "log",
 )
