@@ -82,6 +82,9 @@ class _Noted:
 class Service:
     """A running batcher. Make it with :func:`opened`."""
 
+    refused = ""
+    """Why the newest configuration is not the one in use; empty if it is."""
+
     def __init__(
         self,
         settings: Settings,
@@ -110,8 +113,6 @@ class Service:
         self._proving = Proving(self._directory.root, now=now)
         self._noted = _Noted()
         self._archive_trouble = ""
-        self.refused = ""
-        """Why the newest configuration is not the one in use; empty if it is."""
         self.leadership: Callable[[], Leadership | None] = lambda: None
         """What there is to say of the Lease by which this one runs."""
         self._batch_trouble = ""
@@ -145,6 +146,8 @@ class Service:
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
             await self._deliver()
+            self._scheduler.pause()
+            await asyncio.sleep(0)  # what is just due is done: one that is cancelled would be logged as an error
             self._scheduler.shutdown(wait=False)
             for task in others:
                 task.cancel()
@@ -160,7 +163,8 @@ class Service:
     def _schedule(self) -> None:
         always = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         for event, every in self._every().items():
-            self._scheduler.add_job(event.set, "interval", seconds=every.total_seconds(), id=str(id(event)), **always)
+            seconds = every.total_seconds()
+            self._scheduler.add_job(_set, "interval", args=[event], seconds=seconds, id=str(id(event)), **always)
         self._scheduler.start()
 
     def _every(self) -> dict[asyncio.Event, timedelta]:
@@ -471,6 +475,11 @@ class Service:
                 "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
             }
         )
+
+
+async def _set(due: asyncio.Event) -> None:
+    """A coroutine, so that it runs in the loop and not in a thread, from where no event may be set."""
+    due.set()
 
 
 def _log_batch(commit: Commit, seconds: float) -> None:
