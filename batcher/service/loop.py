@@ -468,7 +468,7 @@ class Service:
 
     def health(self) -> Health:
         """Return whether every cluster was heard of and the disk takes what is received."""
-        waiting = [name for name, watch in self._fleet.statuses.all.items() if watch.last_contact_at is None]
+        waiting = sorted(name for name, watch in self._fleet.statuses.all.items() if watch.last_contact_at is None)
         return Health(
             {
                 "spool": self._writer.trouble or self._batch_trouble,
