@@ -7,7 +7,7 @@ of an Event is read, and no token is ever part of what is found.
     every      all of it at once            clusters   one source cluster
     findings   what is found                workspaces one workspace of kcp, by an identity or an APIExport
     asking     the requests, and the clock  mapped     which namespaces have a workspace
-    shown      as the command shows it
+    lease      of who elects a leader       shown      as the command shows it
 """
 
 from batcher.check.every import LIMIT_SECONDS, Report, check_all

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from batcher.check import clusters, workspaces
+from batcher.check import clusters, lease, workspaces
 from batcher.check.asking import Asking, Wanted
 from batcher.check.findings import About, Finding, Level, clock, credential, found, unreached
 from batcher.check.mapped import Place, judged, places
@@ -27,7 +27,7 @@ LIMIT_SECONDS = 10.0
 """For all requests of one cluster, or of one workspace."""
 NAMESPACES = 5
 """In how many namespaces of a workspace it is asked what is allowed."""
-_KINDS = ("cluster", "kcp", "workspace")
+_KINDS = ("cluster", "kcp", "workspace", "lease")
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -62,6 +62,10 @@ async def check_all(settings: Settings, *, now: Now, limit: float = LIMIT_SECOND
             check.findings.append(judged(check.about, of_cluster))
     told = [finding for check in sources for finding in check.findings]
     told += await _Kcp(settings, found_places, now, limit).run()
+    if settings.leader_election.enabled:
+        election = lease.Check(settings, now)
+        await _limited(election.run(), election.about, election.findings, limit)
+        told += election.findings
     return Report(sorted(told, key=lambda each: (_KINDS.index(each.kind), each.name)), found_places)
 
 

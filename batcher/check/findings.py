@@ -28,7 +28,7 @@ class Level(StrEnum):
 class About(msgspec.Struct, frozen=True):
     """Who is checked."""
 
-    kind: Literal["cluster", "kcp", "workspace"]
+    kind: Literal["cluster", "kcp", "workspace", "lease"]
     name: str
 
 
@@ -75,7 +75,7 @@ def credential(about: About, connection: Connection, now: datetime) -> Finding:
     """Return when the credential of ``connection`` ends."""
     ends = connection.token_expires_at
     if ends is None:
-        return found(about, "credential", Level.OK, "does not say when it ends")
+        return found(about, "credential", Level.OK, "does not say when it ends, or is renewed")
     detail = f"ends {ends:%Y-%m-%dT%H:%M:%SZ}"
     if ends <= now:
         return found(about, "credential", Level.FAIL, f"ended {ends:%Y-%m-%dT%H:%M:%SZ}", "renew it")

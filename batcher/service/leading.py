@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from batcher.clock import Now
-from batcher.connect import Trust, connect
+from batcher.connect import Connection, Trust, connect
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT
 from batcher.errors import LeaseLost
 from batcher.lease import Elector, Terms
@@ -37,15 +37,8 @@ async def led(settings: Settings, work: Work, *, stop: asyncio.Event, now: Now) 
 
     Raises :class:`LeaseLost`, after ``work`` has ended in order, when another leads or may do so.
     """
-    said = settings.leader_election
-    connection = connect(
-        name="lease",
-        kubeconfig=said.kubeconfig,
-        context=said.context,
-        in_cluster=said.in_cluster,
-        trust=Trust(frozenset(settings.credentials.exec_allowed)),
-    )
-    elector = Elector(connection, _terms(said), now=now)
+    connection = connection_of_lease(settings)
+    elector = Elector(connection, terms_of(settings.leader_election), now=now)
     try:
         if await _acquired(settings, elector, stop):
             await _lead(elector, work, stop)
@@ -54,7 +47,20 @@ async def led(settings: Settings, work: Work, *, stop: asyncio.Event, now: Now) 
         await connection.close()
 
 
-def _terms(said: LeaderElection) -> Terms:
+def connection_of_lease(settings: Settings) -> Connection:
+    """Return how the cluster of the Lease is reached; nothing is sent. Raises :class:`ConfigError`."""
+    said = settings.leader_election
+    return connect(
+        name="lease",
+        kubeconfig=said.kubeconfig,
+        context=said.context,
+        in_cluster=said.in_cluster,
+        trust=Trust(frozenset(settings.credentials.exec_allowed)),
+    )
+
+
+def terms_of(said: LeaderElection) -> Terms:
+    """Return the Lease that ``said`` names, to be held by a name of this process's own."""
     return Terms(
         namespace=said.namespace or _own_namespace(said),
         name=said.lease_name,

@@ -14,7 +14,7 @@ from batcher import clock, settings
 from batcher.check import Level, Report, check_all
 from batcher.sandbox.identity import Identity
 from batcher.sandbox.kubeconfig import write_kubeconfig
-from batcher.sandbox.resources import EVENTS
+from batcher.sandbox.resources import EVENTS, LEASES
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, world
 
@@ -249,6 +249,20 @@ async def test_with_an_apiexport_the_bound_workspaces_are_tried_and_those_mapped
         assert results(report, "workspace", "root:shop") == {"access": "OK", "clock": "OK"}
         kcp.identities["provider"] = Identity("sa", frozenset({"list"}), frozenset({provider.logical}))
         assert results(await checked(w), "kcp", "APIExport events")["content"] == "FAIL"
+
+
+async def test_the_lease_of_an_election_is_asked_for_and_not_taken(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        cluster = w.sandbox.clusters["us-west1"]
+        election = {"enabled": True, "kubeconfig": str(tmp_path / "kubeconfig"), "context": "us-west1"}
+        w.configure(leaderElection=election)
+        found = results(await checked(w), "lease", "default/batcher")
+        assert found == {"credential": "OK", "leases": "OK", "clock": "OK"}
+        assert cluster.objects(LEASES) == []
+        cluster.identities[w.sandbox.token] = Identity("reader", frozenset({"get", "list", "watch"}))
+        assert detail(await checked(w), "default/batcher", "leases") == (
+            "not allowed in default: create, update; to do: grant leases: get, create, update"
+        )
 
 
 async def test_the_command_shows_a_line_a_check_and_its_exit_code_says_whether_one_failed(tmp_path: Path) -> None:
