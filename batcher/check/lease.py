@@ -41,7 +41,9 @@ class Check:
 
     async def _ask(self, asking: Asking) -> None:
         namespace = self._terms.namespace
-        wanted = [Wanted(verb, "leases", "coordination.k8s.io", namespace) for verb in VERBS]
+        # RBAC cannot limit create to a name, and should limit the others to it.
+        named = {verb: "" if verb == "create" else self._terms.name for verb in VERBS}
+        wanted = [Wanted(verb, "leases", "coordination.k8s.io", namespace, name=name) for verb, name in named.items()]
         answers = {each.verb: await asking.may(each) for each in wanted}
         refused = [verb for verb, allowed in answers.items() if allowed is False]
         if refused:

@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,10 +25,11 @@ def failed(w: World) -> list[str]:
     return [f"{check.name}: {check.detail}" for check in verify(w.directory, w.directory.archive) if not check.ok]
 
 
-def misbehave(w: World, **faults: object) -> None:
+def misbehave(w: World, **faults: Any) -> None:
     """Let every server, kcp too, have ``faults`` from now on."""
-    for server in (w.sandbox.kcp, *w.sandbox.clusters.values()):
-        server.faults = replace(server.faults, **faults)  # type: ignore[arg-type]  # as Faults has them
+    w.sandbox.kcp.faults = replace(w.sandbox.kcp.faults, **faults)
+    for cluster in w.sandbox.clusters.values():
+        cluster.faults = replace(cluster.faults, **faults)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def misbehave(w: World, **faults: object) -> None:
 )
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_it_ends_within_the_grace_period_whatever_the_servers_do_and_all_that_is_received_is_committed(
-    tmp_path: Path, faults: dict[str, object], sign: signal.Signals
+    tmp_path: Path, faults: dict[str, Any], sign: signal.Signals
 ) -> None:
     async with world(tmp_path) as w, batcher("run", "--config", str(w.config)) as process:
         w.happen(script(50))
