@@ -102,7 +102,9 @@ def judged(about: About, places: Sequence[Place]) -> Finding:
     if outside:
         return found(about, "mapping", Level.WARN, f"{detail}; not allowed: {outside}", "add them to kcp.workspaces")
     if places and not mapped:
-        return found(about, "mapping", Level.WARN, f"{detail}: {without}", "add mapping.rules, or clusters[].workspace")
+        return found(
+            about, "mapping", Level.WARN, f"{detail}; none: {without}", "add mapping.rules, or clusters[].workspace"
+        )
     return found(about, "mapping", Level.OK, f"{detail}; none: {without}" if without else detail)
 
 

@@ -80,8 +80,8 @@ def _own_namespace(said: LeaderElection, service_account: Path = SERVICE_ACCOUNT
 
 async def _acquired(settings: Settings, elector: Elector, stop: asyncio.Event) -> bool:
     """Wait for the Lease, answering for health and metrics meanwhile; False if told to stop before it came."""
-    log.info("waiting for the Lease", lease=_name(elector), identity=elector.terms.identity)
     async with _standing_by(settings, elector), asyncio.TaskGroup() as group:
+        log.info("waiting for the Lease", lease=_name(elector), identity=elector.terms.identity)
         acquiring, stopping = group.create_task(elector.acquire()), group.create_task(stop.wait())
         await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
         acquiring.cancel()
