@@ -13,8 +13,9 @@ outcome of a publish is the one thing that flows back, as an input of the next b
     publish    writes summary Events to kcp          telemetry  names of verdicts, reasons, metrics
     archive    deliver, read                         clock      the only reader of the clock
     pipeline   the order of the stages               errors     what the caller should do
-    stages     one verb a file; pure
-    spool      frames and segments
+    stages     one verb a file; pure                 check      access, mapping, clocks, before a start
+    spool      frames and segments                   bundle     what to send with a bug report
+    lease      which of several processes runs
 """
 
 __version__ = "0.1.0"

@@ -79,5 +79,9 @@ class InUse(DataDirError):  # noqa: N818  named by what is the case
     """Another process has the data directory: it does what this one would have done, or ends."""
 
 
+class LeaseLost(BatcherError):  # noqa: N818  named by what happened
+    """Another process leads, or may do so: end, and begin again as one who waits."""
+
+
 class ArchiveError(BatcherError):
     """The archive cannot be used as it is: foreign owner, unreadable, or away."""

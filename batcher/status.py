@@ -81,6 +81,20 @@ class TokenStatus(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
+class Leadership(msgspec.Struct, frozen=True):
+    """Why this process runs, of several that may: it holds a Lease."""
+
+    lease: str
+    """Its namespace and name."""
+    identity: str
+    """By which name it is held."""
+    since: datetime | None
+    failures: int
+    """Tries to renew it that nobody answered."""
+    trouble: str
+    """Why the last one failed; empty if it did not."""
+
+
 class Status(msgspec.Struct, frozen=True):
     """The service at a moment."""
 
@@ -106,6 +120,8 @@ class Status(msgspec.Struct, frozen=True):
     rules: list[RuleCount] = []
     """What each rule of the filter did so far."""
     open_incidents: int = 0
+    leadership: Leadership | None = None
+    """None where no leader is elected."""
     keeping_trouble: str = ""
     """Why the archive's compaction, retention or vacuum failed last; empty when it did not."""
     keeping_failures: int = 0
@@ -229,6 +245,13 @@ def _service_samples(status: Status) -> Iterator[Sample]:
     ):
         if at:
             yield Sample(metric, at.timestamp())
+    yield from leader_samples(leads=True, failures=status.leadership.failures if status.leadership else 0)
+
+
+def leader_samples(*, leads: bool, failures: int) -> Iterator[Sample]:
+    """Yield what there is to say also of a process that waits for the Lease."""
+    yield Sample("batcher_leader", leads)
+    yield Sample("batcher_lease_failures", failures)
 
 
 def _rule_samples(rule: RuleCount) -> Iterator[Sample]:

@@ -173,6 +173,8 @@ METRICS = {
     "batcher_token_expires_seconds": Metric(
         "gauge", "Unix time at which a token expires that nobody is known to renew.", ("side", "name")
     ),
+    "batcher_leader": Metric("gauge", "1 while this process runs; 0 while it waits for the Lease of another."),
+    "batcher_lease_failures": Metric("counter", "Tries to get or renew the Lease that nobody answered."),
     "batcher_namespaces": Metric(
         "gauge", "Namespaces heard of, by what is wrong with their word.", ("cluster", "flaw")
     ),

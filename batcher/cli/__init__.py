@@ -6,6 +6,7 @@ A command imports what it needs when it runs, so that help and errors come at on
 import typer
 
 from batcher.cli.archive import app as archive_app
+from batcher.cli.check import check
 from batcher.cli.config import app as config_app
 from batcher.cli.debug import app as debug_app
 from batcher.cli.demo import demo
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("demo")(demo)
+app.command("check")(check)
 app.command("status")(status)
 app.command("events")(events)
 app.command("why")(why)

@@ -8,7 +8,9 @@ import typer
 from batcher.cli.options import Config, DataDir, Output, data_directory
 
 if TYPE_CHECKING:
-    from batcher.status import Status
+    from datetime import datetime
+
+    from batcher.status import Leadership, Status
 
 
 def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
@@ -53,6 +55,8 @@ def _print_head(found: "Status", state: str) -> None:
     from batcher.text import safe
 
     print(f"service    {state}")
+    if found.leadership:
+        print(f"leader     {safe(_leads(found.leadership, found.at))}")
     print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
     print(f"verdicts   {', '.join(_verdicts(found.totals))}")
     print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
@@ -62,6 +66,15 @@ def _print_head(found: "Status", state: str) -> None:
     for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
         if trouble:
             print(f"{name:<10} {safe(trouble)}")
+
+
+def _leads(leadership: "Leadership", at: "datetime") -> str:
+    """By which Lease it runs, and whether that can be renewed."""
+    from batcher.text import ago
+
+    since = f", for {ago(leadership.since, at)}" if leadership.since else ""
+    trouble = f"; {leadership.trouble}" if leadership.trouble else ""
+    return f"{leadership.identity} by the Lease {leadership.lease}{since}{trouble}"
 
 
 def _verdicts(totals: Mapping[str, int]) -> Iterator[str]:

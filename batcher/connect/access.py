@@ -90,6 +90,19 @@ class Access:
         token = self.token or (credential.token if credential else None)
         return token.reveal() if token else None
 
+    @property
+    def secrets(self) -> Iterator[str]:
+        """Yield what must not be shown anywhere, for those who take it out. Raises ``OSError`` for a missing file."""
+        if self.token is not None:
+            yield self.token.reveal()
+        if self.token_file is not None:
+            yield self.bearer() or ""
+        if self.key is not None:
+            key = self.key if isinstance(self.key, bytes) else self.key.read_bytes()
+            yield from key.decode("ascii", "replace").splitlines()
+        if self.plugin is not None:
+            yield from (value for _, value in self.plugin.environment)
+
     def tls(self, credential: Credential | None = None) -> ssl.SSLContext | bool:
         """Return the context to verify the server with, and to show a client certificate.
 

@@ -76,6 +76,14 @@ class Connection:
             return expires_at(self._access.bearer() or "")
         return None
 
+    @property
+    def secrets(self) -> list[str]:
+        """What of its credentials must not be shown anywhere; for those who take it out of texts, and nobody else.
+
+        Raises ``OSError`` for a file that is not there.
+        """
+        return list(self._access.secrets)
+
     @contextlib.asynccontextmanager
     async def request(
         self,

@@ -46,10 +46,18 @@ def read_kubeconfig(path: Path, context: str | None, trust: Trust = Trust()) -> 
         return _access(path, cluster, user, trust)
     except OSError as error:
         raise ConfigError([f"cannot be read: {error.strerror}"], str(path)) from None
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except yaml.YAMLError as error:
+        raise ConfigError([f"not a kubeconfig: no YAML{_where(error)}"], str(path)) from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(
             [f"not a kubeconfig: {type(error).__name__} {' '.join(str(error).split())}"], str(path)
         ) from None
+
+
+def _where(error: yaml.YAMLError) -> str:
+    """Where it is, and never what is there: the text of the error shows the line, which may be that of a token."""
+    mark = getattr(error, "problem_mark", None)
+    return f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
 
 
 def _named(document: dict[str, Any], group: str, kind: str, name: str) -> dict[str, Any]:

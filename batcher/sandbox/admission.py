@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from batcher.sandbox.resources import EVENTS, Resource
+from batcher.sandbox.resources import EVENTS, LEASES, Resource
 from batcher.sandbox.status import Status, bad_request, etcd_exhausted, invalid
 
 BODY_LIMIT = 3 << 20
@@ -46,6 +46,9 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _DNS_LABEL_LIMIT = 63
 _INVALID, _REQUIRED = "FieldValueInvalid", "FieldValueRequired"
 
+Fault = tuple[str, str, str]
+"""Field, reason of the cause, message of the cause."""
+
 
 def decodable(resource: Resource, content: Any) -> Status | None:
     """Judge what a decoder of Go structures refuses: kind, types, int32, times. All are 400."""
@@ -57,7 +60,8 @@ def decodable(resource: Resource, content: Any) -> Status | None:
         return bad_request(f'{content["kind"]} in version "v1" cannot be handled as a {resource.kind}')
     if not isinstance(content.get("metadata", {}), dict):
         return _undecodable(resource, "metadata", content["metadata"], "v1.ObjectMeta")
-    return next(_undecodable_parts(content), None) if resource is EVENTS else None
+    parts = {EVENTS: _undecodable_parts, LEASES: _undecodable_lease}.get(resource)
+    return next(parts(content), None) if parts else None
 
 
 def acceptable(resource: Resource, content: dict[str, Any], namespace: str) -> Status | None:
@@ -65,6 +69,8 @@ def acceptable(resource: Resource, content: dict[str, Any], namespace: str) -> S
     rules = [_metadata_faults(resource, content["metadata"])]
     if resource is EVENTS:
         rules.append(_event_faults(content, namespace))
+    if resource is LEASES:
+        rules.append(_lease_faults(content.get("spec") or {}))
     for faults in rules:
         for field, cause, what in faults:
             return invalid(resource, content["metadata"].get("name", ""), field, cause, what)
@@ -90,13 +96,37 @@ def _undecodable_parts(content: dict[str, Any]) -> Iterator[Status]:
     yield from _unparsable_times((content.get("eventTime"), series.get("lastObservedTime")), _MICROSECONDS)
 
 
-def _unparsable_times(texts: tuple[Any, Any], form: tuple[re.Pattern[str], str, str]) -> Iterator[Status]:
+def _undecodable_lease(content: dict[str, Any]) -> Iterator[Status]:
+    """Yield what of a Lease cannot be decoded: its times are of microseconds, its numbers int32."""
+    spec = content.get("spec") or {}
+    for field in ("leaseDurationSeconds", "leaseTransitions"):
+        number = spec.get(field)
+        if number is not None and (type(number) is not int or number not in INT32):
+            yield _undecodable(LEASES, f"spec.{field}", number, "int32")
+    times = (spec.get("acquireTime"), spec.get("renewTime"))
+    yield from _unparsable_times(times, _MICROSECONDS, LEASES)
+
+
+def _lease_faults(spec: dict[str, Any]) -> Iterator[Fault]:
+    """Yield the faults of a Lease (apimachinery's ValidateLeaseSpec)."""
+    for field, least, what in (
+        ("leaseDurationSeconds", 1, "must be greater than 0"),
+        ("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ):
+        number = spec.get(field)
+        if number is not None and number < least:
+            yield f"spec.{field}", _INVALID, f"Invalid value: {number}: {what}"
+
+
+def _unparsable_times(
+    texts: tuple[Any, Any], form: tuple[re.Pattern[str], str, str], resource: Resource = EVENTS
+) -> Iterator[Status]:
     pattern, layout, element = form
     for text in texts:
         if text is not None and not pattern.fullmatch(str(text)):
             rest = str(text)[_SECONDS_LENGTH:]
             what = f'parsing time "{text}" as "{layout}": cannot parse "{rest}" as "{element}"'
-            yield bad_request(f'Event in version "v1" cannot be handled as a Event: {what}')
+            yield bad_request(f'{resource.kind} in version "v1" cannot be handled as a {resource.kind}: {what}')
 
 
 def _undecodable(resource: Resource, field: str, value: Any, wanted: str) -> Status:
@@ -112,10 +142,6 @@ def _go_type(value: Any) -> str:
     if isinstance(value, str):
         return "string"
     return "array" if isinstance(value, list) else "object"
-
-
-Fault = tuple[str, str, str]
-"""Field, reason of the cause, message of the cause."""
 
 
 def _metadata_faults(resource: Resource, metadata: dict[str, Any]) -> Iterator[Fault]:

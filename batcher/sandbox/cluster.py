@@ -51,6 +51,11 @@ class Contents:
         self._server.faults = faults
 
     @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Return method and path of the newest requests of its server, oldest first."""
+        return list(self._server.requests)
+
+    @property
     def identities(self) -> dict[str, Identity]:
         """Return who is known to its server, by token; change it to rotate or revoke."""
         return self._server.identities
@@ -104,6 +109,10 @@ class Contents:
         """Store an object of any kind of :data:`.resources.RESOURCES`, without judging it; return it."""
         place = Place(resource, self.logical, namespace, content["metadata"]["name"])
         return self._api.write(place, dict(content), self._server.store.get(resource, place.key)).object
+
+    def objects(self, resource: Resource) -> list[Object]:
+        """Return the current objects of any kind in the order of lists."""
+        return self._objects(resource, None)
 
     def events(self, namespace: str | None = None) -> list[Object]:
         """Return the current Events in the order of lists."""
@@ -175,6 +184,11 @@ class Kcp:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._server.faults = faults
+
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Return method and path of the newest requests, oldest first."""
+        return list(self._server.requests)
 
     @property
     def identities(self) -> dict[str, Identity]:

@@ -23,6 +23,10 @@ class Identity:
     forbidden: frozenset[str] = NOBODY
     """Plurals of resources that are none of theirs."""
 
+    def may_enter(self, cluster: str) -> bool:
+        """Tell whether anything at all is theirs in the logical cluster."""
+        return self.wildcard or self.workspaces is None or cluster in self.workspaces
+
     def may(self, verb: str, cluster: str, plural: str = "") -> bool:
         """Tell whether ``verb`` is allowed in the logical cluster, on the resources of that ``plural``."""
         if plural in self.forbidden:

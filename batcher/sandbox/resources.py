@@ -58,6 +58,7 @@ ENDPOINT_SLICES = Resource(
     "apis.kcp.io", "v1alpha1", "apiexportendpointslices", "APIExportEndpointSlice", "apiexportendpointslice",
     namespaced=False, custom=True, in_cluster=False,
 )  # fmt: skip
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", "lease", upsert=True)
 
 RESOURCES: tuple[Resource, ...] = (
     EVENTS,
@@ -74,7 +75,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("apps", "v1", "statefulsets", "StatefulSet", "statefulset", short_names=("sts",)),
     Resource("apps", "v1", "daemonsets", "DaemonSet", "daemonset", short_names=("ds",), in_kcp=False),
     Resource("batch", "v1", "jobs", "Job", "job"),
-    Resource("coordination.k8s.io", "v1", "leases", "Lease", "lease", upsert=True),
+    LEASES,
 )
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.sandbox.identity import Identity
+from batcher.sandbox.resources import Resource
 from batcher.sandbox.shape import Object
+
+SELF_REVIEWS = Resource(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", "selfsubjectaccessreview",
+    namespaced=False,
+)  # fmt: skip
+"""Of a workspace that one may not enter it is refused like anything else there."""
 
 _SUBJECT = ("apis", "authorization.k8s.io", "v1", "subjectaccessreviews")
 _SELF = ("apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews")
@@ -28,8 +35,10 @@ def answer(path: Sequence[str], review: Object, who: Identity, known: Mapping[st
     if tuple(path) == _SUBJECT:
         named = [identity for identity in known.values() if identity.user == spec.get("user")]
         user = named[0] if named else Identity(spec.get("user", ""), verbs=frozenset())
-    verb = (spec.get("resourceAttributes") or spec.get("nonResourceAttributes") or {}).get("verb", "")
-    allowed = user.may(verb, cluster)
+    wanted = spec.get("resourceAttributes") or spec.get("nonResourceAttributes") or {}
+    # The content of an APIExport is one permission here (see .exports), whatever the verb.
+    verb = "content" if wanted.get("subresource") == "content" else wanted.get("verb", "")
+    allowed = user.may(verb, cluster, wanted.get("resource", ""))
     return _with_status(review, {"allowed": allowed, **({} if allowed else {"reason": "access denied"})})
 
 

@@ -7,6 +7,7 @@ kube-apiserver: neither, and no bookmarks for Events. What verbs mean is in :mod
 
 import asyncio
 import ssl
+from collections import deque
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 
@@ -46,6 +47,8 @@ TOKENLESS_AGENT = "kubectl"
 """client-go keeps tokens back from a server without TLS, so kubectl is believed without one."""
 SHUTDOWN_SECONDS = 5.0
 """Streams end at once when asked to; this is for clients that do not read."""
+REQUESTS_KEPT = 10_000
+"""How many of the newest requests are remembered, for a test that asks what was done."""
 
 
 class ApiServer:
@@ -59,6 +62,8 @@ class ApiServer:
         self.url = ""
         self.generation = 0
         """Grows when etcd is restored: streams of an older one are cut."""
+        self.requests: deque[tuple[str, str]] = deque(maxlen=REQUESTS_KEPT)
+        """Method and path of each request, served or not."""
         self._faults = Faults()
         self._clock = now
         self._workspaces = Workspaces() if kcp else None
@@ -153,6 +158,7 @@ class ApiServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.store.expire(self.now)
+        self.requests.append((request.method, request.rel_url.raw_path))
         watch = request.query.get("watch", "") in {"true", "True", "1"}
         wanted = asked.read(
             request.method, request.rel_url.raw_path, watch=watch, kcp=self.kcp, resources=self._resources
@@ -208,6 +214,8 @@ class ApiServer:
         self, request: web.BaseRequest, wanted: Asked, who: Identity, cluster: str
     ) -> web.Response:
         if request.method == "POST" and reviews.is_review(wanted.path):
+            if self._workspaces and not (self._workspaces.exists(cluster, self.now) and who.may_enter(cluster)):
+                raise Refused(forbidden(who.user, "create", reviews.SELF_REVIEWS))
             review = _decoded(await _body(request), request.content_type)
             return self._respond(201, reviews.answer(wanted.path, review, who, self.identities, cluster))
         document = discovery.answer(wanted.path, self._resources.values())

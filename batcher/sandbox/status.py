@@ -103,7 +103,7 @@ def invalid(resource: Resource, name: str, field: str, cause: str, what: str) ->
     )
 
 
-def forbidden(user: str, verb: str, resource: Resource, namespace: str) -> Status:
+def forbidden(user: str, verb: str, resource: Resource, namespace: str = "") -> Status:
     """Build 403 of a missing permission (wildcard-list.json, impersonate-nobody-post.json)."""
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     message = (

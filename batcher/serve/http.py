@@ -59,6 +59,13 @@ def _cumulated(counts: Sequence[int]) -> list[tuple[str, float]]:
     return list(zip(bounds, accumulate(counts), strict=True))
 
 
+def exposition(samples: Iterable[Sample]) -> bytes:
+    """Return ``samples`` in the text format of Prometheus, with what each metric means."""
+    registry = CollectorRegistry()
+    registry.register(_Samples(lambda: samples))
+    return generate_latest(registry)
+
+
 @asynccontextmanager
 async def serving(
     address: str, port: int, *, samples: Callable[[], Iterable[Sample]], health: Callable[[], Health]

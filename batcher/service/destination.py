@@ -19,7 +19,7 @@ class Destination:
         self._lookup = Lookup()
         self.targets: Identities | Export = Identities([])
         if settings.kcp.api_export:
-            self.targets = Export(_provider(settings), settings.kcp.api_export.name)
+            self.targets = Export(provider_of(settings), settings.kcp.api_export.name)
         self.delivery = Delivery(self.targets, self._lookup)
         self.prepared(settings)()
 
@@ -54,11 +54,14 @@ class Destination:
     def _connected(self, settings: Settings) -> dict[Path | None, Connection]:
         """Return a connection for each identity; one that there was stays."""
         files = {workspace.token_file for workspace in settings.kcp.workspaces}
-        return {file: self._connections.get(file) or _connection(settings, file) for file in files}
+        return {file: self._connections.get(file) or connection_to(settings, file) for file in files}
 
 
-def _connection(settings: Settings, token_file: Path | None) -> Connection:
-    """Any context will do: what its server says after ``/clusters/`` is not for us."""
+def connection_to(settings: Settings, token_file: Path | None) -> Connection:
+    """Return the connection to kcp of one identity; nothing is sent. Raises :class:`ConfigError`.
+
+    Any context will do: what its server says after ``/clusters/`` is not for us.
+    """
     kcp = settings.kcp
     connection = connect(
         name="kcp", kubeconfig=kcp.kubeconfig, context=kcp.context, token_file=token_file, trust=_trust(settings)
@@ -67,8 +70,11 @@ def _connection(settings: Settings, token_file: Path | None) -> Connection:
     return connection
 
 
-def _provider(settings: Settings) -> Connection:
-    """Return a connection into the workspace of the APIExport: here the context's path counts."""
+def provider_of(settings: Settings) -> Connection:
+    """Return a connection into the workspace of the APIExport: here the context's path counts.
+
+    Nothing is sent. Raises :class:`ConfigError`.
+    """
     export = settings.kcp.api_export
     assert export is not None  # noqa: S101  asked by the only caller
     connection = connect(name="kcp", kubeconfig=export.kubeconfig, context=export.context, trust=_trust(settings))

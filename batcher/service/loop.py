@@ -48,7 +48,7 @@ from batcher.stages.carry import is_due_to_change
 from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
 from batcher.stages.redefine import redefined
-from batcher.status import ClusterStatus, Status, TokenStatus, WorkspaceStatus, samples, write_status
+from batcher.status import ClusterStatus, Leadership, Status, TokenStatus, WorkspaceStatus, samples, write_status
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
@@ -82,6 +82,9 @@ class _Noted:
 class Service:
     """A running batcher. Make it with :func:`opened`."""
 
+    refused = ""
+    """Why the newest configuration is not the one in use; empty if it is."""
+
     def __init__(
         self,
         settings: Settings,
@@ -110,8 +113,8 @@ class Service:
         self._proving = Proving(self._directory.root, now=now)
         self._noted = _Noted()
         self._archive_trouble = ""
-        self.refused = ""
-        """Why the newest configuration is not the one in use; empty if it is."""
+        self.leadership: Callable[[], Leadership | None] = lambda: None
+        """What there is to say of the Lease by which this one runs."""
         self._batch_trouble = ""
         self._unfinished: Work | None = None
         self._retiring = Retiring(self._directory, spool)
@@ -143,6 +146,8 @@ class Service:
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
             await self._deliver()
+            self._scheduler.pause()
+            await asyncio.sleep(0)  # what is just due is done: one that is cancelled would be logged as an error
             self._scheduler.shutdown(wait=False)
             for task in others:
                 task.cancel()
@@ -158,7 +163,8 @@ class Service:
     def _schedule(self) -> None:
         always = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         for event, every in self._every().items():
-            self._scheduler.add_job(event.set, "interval", seconds=every.total_seconds(), id=str(id(event)), **always)
+            seconds = every.total_seconds()
+            self._scheduler.add_job(_set, "interval", args=[event], seconds=seconds, id=str(id(event)), **always)
         self._scheduler.start()
 
     def _every(self) -> dict[asyncio.Event, timedelta]:
@@ -423,6 +429,7 @@ class Service:
             tokens=list(self._tokens()),
             proved_at=self._proving.proved_at,
             proof_trouble=self._proving.trouble,
+            leadership=self.leadership(),
         )
 
     def _tokens(self) -> Iterator[TokenStatus]:
@@ -461,13 +468,18 @@ class Service:
 
     def health(self) -> Health:
         """Return whether every cluster was heard of and the disk takes what is received."""
-        waiting = [name for name, watch in self._fleet.statuses.all.items() if watch.last_contact_at is None]
+        waiting = sorted(name for name, watch in self._fleet.statuses.all.items() if watch.last_contact_at is None)
         return Health(
             {
                 "spool": self._writer.trouble or self._batch_trouble,
                 "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
             }
         )
+
+
+async def _set(due: asyncio.Event) -> None:
+    """A coroutine, so that it runs in the loop and not in a thread, from where no event may be set."""
+    due.set()
 
 
 def _log_batch(commit: Commit, seconds: float) -> None:

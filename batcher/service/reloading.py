@@ -6,6 +6,7 @@ directories of kubeconfigs that it names, so that clusters come and go with thei
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +14,17 @@ import structlog
 
 from batcher import disk
 from batcher.clock import Now
-from batcher.errors import ConfigError
+from batcher.errors import ConfigError, InUse
+from batcher.service.leading import led
 from batcher.service.loop import Service
 from batcher.service.opening import opened
 from batcher.settings import Settings, directories, gates_shown, kubeconfigs, waiting
+from batcher.status import Leadership
 
 RELOAD_SECONDS = 5.0
 """How often the configuration's files are looked at; a ConfigMap takes a minute to arrive anyway."""
+LOCK_SECONDS = 1.0
+"""How often a leader looks whether the one before has left the data directory."""
 
 Fingerprints = dict[Path, tuple[int, int, int]]
 
@@ -38,13 +43,39 @@ async def serve(
 ) -> None:
     """Run a service with the settings that ``load`` reads from ``source``, and again when that changes.
 
-    It is looked at ``every`` so many seconds, and read again whenever ``asked`` is set. A file that is wrong is told
-    of, and the settings before stay.
+    Where a leader is elected, only while this process is the one (:mod:`.leading`). The file is looked at ``every`` so
+    many seconds, and read again whenever ``asked`` is set. One that is wrong is told of, and the settings before stay.
     """
+    run = functools.partial(
+        _run, load, source, now=now, take_over=take_over, asked=asked or asyncio.Event(), every=every
+    )
+    settings = load()
+    if settings.leader_election.enabled:
+        await led(settings, run, stop=stop, now=now)
+    else:
+        await run(stop, lambda: None)
+
+
+async def _run(
+    load: Callable[[], Settings],
+    source: Path,
+    stop: asyncio.Event,
+    leadership: Callable[[], Leadership | None],
+    *,
+    now: Now,
+    take_over: bool,
+    asked: asyncio.Event,
+    every: float,
+) -> None:
+    """Run a service with the settings as they are now: who waited for the Lease may have waited for days."""
     before = disk.fingerprint(source)
     settings = load()
     looked = {source: before} | fingerprints(settings)
-    with opened(settings, now=now, take_over=take_over) as service:
+    with contextlib.ExitStack() as stack:
+        service = await _opened(stack, settings, stop, now=now, take_over=take_over)
+        if service is None:
+            return
+        service.leadership = leadership
         log.info(
             "started",
             data_dir=str(settings.data_dir),
@@ -54,10 +85,29 @@ async def serve(
         _tell_of_clusters(service)
         following = _Following(service, load, source, looked)
         async with asyncio.TaskGroup() as group:
-            reloading = group.create_task(following.run(asked or asyncio.Event(), every))
+            reloading = group.create_task(following.run(asked, every))
             await service.run(stop)
             reloading.cancel()
         log.info("stopped", batch=service.status.batch)
+
+
+async def _opened(
+    stack: contextlib.ExitStack, settings: Settings, stop: asyncio.Event, *, now: Now, take_over: bool
+) -> Service | None:
+    """Return the service, recovered in a thread, because meanwhile a Lease must be renewed; None if told to stop.
+
+    A new leader may come before the one that lost the Lease has ended: then it waits for the lock of the directory.
+    """
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(stack.enter_context, opened(settings, now=now, take_over=take_over))
+        except InUse as error:
+            if not settings.leader_election.enabled:
+                raise
+            log.warning("leading, and waiting for the data directory", error=str(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOCK_SECONDS)
+    return None
 
 
 def fingerprints(settings: Settings) -> Fingerprints:

@@ -207,14 +207,19 @@ def _watched(settings: Settings) -> list[Watched]:
     return [parse_watched(entry) for entry in settings.mapping.syncagent.kinds] if trusted else []
 
 
-def _spec(cluster: Cluster, exec_allowed: Sequence[str], resources: tuple[str, ...]) -> ClusterSpec:
-    connection = connect(
+def connection_of(cluster: Cluster, exec_allowed: Sequence[str]) -> Connection:
+    """Return how ``cluster`` is reached; nothing is sent. Raises :class:`ConfigError`."""
+    return connect(
         name=cluster.name,
         kubeconfig=cluster.kubeconfig,
         context=cluster.context,
         in_cluster=cluster.in_cluster,
         trust=ServerTrust(frozenset(exec_allowed), cluster.insecure_skip_tls_verify, cluster.relaxed_x509),
     )
+
+
+def _spec(cluster: Cluster, exec_allowed: Sequence[str], resources: tuple[str, ...]) -> ClusterSpec:
+    connection = connection_of(cluster, exec_allowed)
     if connection.insecure:
         log.warning("the server is not verified: whoever is in between can read tokens", cluster=cluster.name)
     return ClusterSpec(

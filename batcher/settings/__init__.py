@@ -15,7 +15,7 @@ from batcher.settings.gates import shown as gates_shown
 from batcher.settings.loading import API_VERSION, load, validate, validate_rule
 from batcher.settings.mapping import MappingRule
 from batcher.settings.matching import Match
-from batcher.settings.operation import Archive, BatchSettings, Log, Serve, Spool, retention_problem
+from batcher.settings.operation import Archive, BatchSettings, LeaderElection, Log, Serve, Spool, retention_problem
 from batcher.settings.places import allowed, anchored
 from batcher.settings.routing import Place, Route
 from batcher.settings.shaping import Aggregation, Correlation, Limit, Redaction, Transform
@@ -31,9 +31,9 @@ from batcher.settings.values import (
 
 __all__ = [
     "API_VERSION", "Aggregation", "Archive", "BatchSettings", "ChainRule", "Cluster", "ClusterDirectory", "Correlation",
-    "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "Limit", "Log", "MappingRule", "Match", "Place", "Publish",
-    "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored", "directories",
-    "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs", "load",
-    "moment_flag", "parse_duration", "refuse_fixed", "retention_problem", "size_flag", "validate", "validate_rule",
-    "waiting",
+    "Credentials", "Filter", "FilterRule", "Gate", "Kcp", "LeaderElection", "Limit", "Log", "MappingRule", "Match",
+    "Place", "Publish", "Redaction", "Route", "Serve", "Settings", "Spool", "Transform", "allowed", "anchored",
+    "directories", "duration_flag", "find_clusters", "format_duration", "format_size", "gates_shown", "kubeconfigs",
+    "load", "moment_flag", "parse_duration", "refuse_fixed", "retention_problem", "size_flag", "validate",
+    "validate_rule", "waiting",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from batcher.settings.destination import Kcp, Publish
 from batcher.settings.filtering import Filter
 from batcher.settings.gates import Gate, Gates, is_on
 from batcher.settings.mapping import Mapping_
-from batcher.settings.operation import Archive, BatchSettings, Log, Quarantine, Serve, Spool
+from batcher.settings.operation import Archive, BatchSettings, LeaderElection, Log, Quarantine, Serve, Spool
 from batcher.settings.places import allowed
 from batcher.settings.routing import Place, Route, Severity
 from batcher.settings.shaping import Aggregation, Correlation, Limit, Transform
@@ -51,6 +51,7 @@ class Settings(Model):
     publish: Publish = Publish()
     spool: Spool = Spool()
     quarantine: Quarantine = Quarantine()
+    leader_election: LeaderElection = LeaderElection()
     serve: Serve = Serve()
     log: Log = Log()
     feature_gates: Gates = {}
@@ -110,13 +111,13 @@ class Settings(Model):
     @model_validator(mode="after")
     def _targets_are_allowed(self) -> Self:
         patterns = self.kcp.patterns
-        outside = [f"{path}: {name!r}" for path, name in self._targets() if name and not allowed(name, patterns)]
+        outside = [f"{path}: {name!r}" for path, name in self.targets() if name and not allowed(name, patterns)]
         if outside:
             message = f"not among kcp.workspaces: {'; '.join(outside)}"
             raise ValueError(message)
         return self
 
-    def _targets(self) -> list[tuple[str, str | None]]:
+    def targets(self) -> list[tuple[str, str | None]]:
         """Every workspace that the file names, with the path of the setting."""
         named = [
             (f"clusters[{each.directory}].defaults.workspace", each.defaults.workspace)
@@ -143,6 +144,7 @@ _FIXED = (
     "archive.path",
     "publish.max_pending",
     "spool",
+    "leader_election",
     "serve",
     "log",
 )

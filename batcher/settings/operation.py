@@ -1,11 +1,12 @@
-"""How the service runs: batches, archive, spool, HTTP and log."""
+"""How the service runs: batches, archive, spool, HTTP, log, and which of several processes does."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from batcher.settings.values import Duration, Model, Size
+from batcher.settings.values import ClusterName, Duration, Model, Size
 
 
 class BatchSettings(Model):
@@ -76,3 +77,48 @@ class Log(Model):
     """For machines, or for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
+
+
+_JITTER = 1.2
+"""How many retry periods who waits may add to one, as client-go does."""
+
+
+class LeaderElection(Model):
+    """Which of several processes runs: the one that holds a Lease, as client-go elects leaders."""
+
+    enabled: bool = False
+    """Whether to wait for the Lease before the data directory is opened, and to end when it is lost: also when the API
+    server that has it is away for longer than ``renewDeadline``."""
+    lease_name: ClusterName = "batcher"
+    """The Lease's. All that may take the place of each other have the same."""
+    namespace: ClusterName | None = None
+    """The Lease's; without, the Pod's own, or ``default`` with a kubeconfig."""
+    in_cluster: bool = False
+    """Whether the Lease is in the cluster that batcher runs in, reached by the Pod's service account."""
+    kubeconfig: Path | None = None
+    """The file that says how to reach the cluster of the Lease, if it is another."""
+    context: str | None = None
+    """A context of that kubeconfig; without, its current one."""
+    lease_duration: Duration = timedelta(seconds=15)
+    """Who waits takes the Lease after so long without a renewal. Whole seconds."""
+    renew_deadline: Duration = timedelta(seconds=10)
+    """The leader ends after so long without one."""
+    retry_period: Duration = timedelta(seconds=2)
+    """From one try to the next."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.enabled and self.in_cluster == (self.kubeconfig is not None):
+            message = "give either kubeconfig or inCluster: true"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _who_waits_waits_longest(self) -> Self:
+        if self.lease_duration < timedelta(seconds=1) or self.lease_duration % timedelta(seconds=1):
+            message = "leaseDuration: a Lease lasts whole seconds, at least one"
+            raise ValueError(message)
+        if not self.lease_duration > self.renew_deadline > self.retry_period * _JITTER:
+            message = "leaseDuration must be longer than renewDeadline, and that than 1.2 times retryPeriod"
+            raise ValueError(message)
+        return self

@@ -67,7 +67,7 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a: [", "not a kubeconfig: ParserError while parsing a flow node"),
+        ("a: [", "not a kubeconfig: no YAML (line 1, column 5)"),
         ("", "not a kubeconfig: TypeError"),
         ("just text", "not a kubeconfig: TypeError"),
         ("clusters: []", "not a kubeconfig: KeyError 'contexts'"),

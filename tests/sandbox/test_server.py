@@ -229,3 +229,21 @@ async def test_who_may_not_use_a_resource_may_use_the_others(cluster: Cluster, h
         assert (answer.status, (await answer.json())["reason"]) == (403, "Forbidden")
     async with http.get(f"{cluster.url}{EVENTS}") as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("spec", "status"),
+    [
+        ({"holderIdentity": "a", "leaseDurationSeconds": 15, "renewTime": "2026-11-25T20:00:00.000000Z"}, 201),
+        ({"leaseDurationSeconds": 0}, 422),
+        ({"leaseTransitions": -1}, 422),
+        ({"leaseDurationSeconds": 1.5}, 400),
+        ({"renewTime": "2026-11-25T20:00:00Z"}, 400),
+    ],
+)
+async def test_a_lease_is_judged_as_an_api_server_does(
+    cluster: Cluster, http: aiohttp.ClientSession, spec: dict[str, object], status: int
+) -> None:
+    url = f"{cluster.url}/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    async with http.post(url, json={"metadata": {"name": "batcher"}, "spec": spec}) as answer:
+        assert answer.status == status
