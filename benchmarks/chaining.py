@@ -15,6 +15,7 @@ import polars as pl
 from batcher import schema
 from batcher.pipeline import STATE_KEYS, Change, Rules, State, advance, empty_state
 from batcher.pipeline.chains import NOT_MOVED, chains
+from batcher.stages.aggregate import summary_id
 from benchmarks.load import START
 from benchmarks.measure import Figure, figure
 
@@ -56,8 +57,9 @@ def _run(total: int, size: int) -> tuple[float, State, int]:
     for number, first in enumerate(range(0, total, size), 1):
         told = rows(first, size)
         located, parts, now = told.lazy(), _parts(told).lazy(), told["received_at"][-1]
+        named = parts.unique("part").select("part", summary=summary_id()).collect().lazy()
         began = time.process_time()
-        done = chains(located, parts, NOT_MOVED.lazy(), state, batch=number, now=now, rules=RULES)
+        done = chains(located, parts, named, NOT_MOVED.lazy(), state, batch=number, now=now, rules=RULES)
         spent += time.process_time() - began
         links += len(done.links)
         nothing = {name: Change(table.clear(), table.clear().select(STATE_KEYS[name])) for name, table in state.items()}
@@ -97,4 +99,5 @@ def rows(first: int, count: int) -> pl.DataFrame:
 def _parts(told: pl.DataFrame) -> pl.DataFrame:
     known = told.with_columns(regarding_kind=pl.lit("Deployment"), regarding_name=pl.lit("web"))
     absent = {name: pl.lit("") for name in _PARTS if name not in told.columns}
-    return known.with_columns(**absent).with_columns(began_at=pl.lit(START).cast(schema.TIME)).select(*_PARTS)
+    made = known.with_columns(**absent).with_columns(began_at=pl.lit(START).cast(schema.TIME)).select(*_PARTS)
+    return made.with_row_index("part").with_columns(pl.col("part").first().over(schema.SESSION))
