@@ -14,12 +14,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
-from batcher import disk
+from batcher import store
 from batcher.archive import log
 from batcher.archive.owner import confirm_owner
 from batcher.archive.tables import COLUMNS, DATE, app, open_table
 from batcher.errors import ArchiveError
 from batcher.staging import StagedFile
+from batcher.store import Root
 
 __all__ = ["COLUMNS", "Deliverer"]
 
@@ -27,7 +28,7 @@ __all__ = ["COLUMNS", "Deliverer"]
 class Deliverer:
     """Delivers the staged files of one data directory to the archive at ``root``."""
 
-    def __init__(self, root: Path, staged: Path, owner: str) -> None:
+    def __init__(self, root: Root, staged: Path, owner: str) -> None:
         """Take files from ``staged``; ``owner`` is the data directory's id, and part of each transaction."""
         self._root = root
         self._staged = staged
@@ -46,7 +47,7 @@ class Deliverer:
             return {name: self._deliver(name, [f for f in files if f.table == name]) for name in COLUMNS}
         except (DeltaError, OSError) as error:
             self._tables.clear()
-            message = f"archive {self._root}: {' '.join(str(error).split())}"
+            message = f"archive {self._root}: {store.said(self._root, error)}"
             raise ArchiveError(message) from error
 
     def _deliver(self, name: str, files: list[StagedFile]) -> int:
@@ -79,9 +80,7 @@ class Deliverer:
         return self._tables[name]
 
     def _copy(self, file: StagedFile) -> None:
-        target = self._root / file.table / file.name
-        disk.make_directory(target.parent)
-        disk.write_file(target, (self._staged / file.table / file.name).read_bytes())
+        store.write(self._root / file.table / file.name, (self._staged / file.table / file.name).read_bytes())
 
 
 def _add(file: StagedFile) -> AddAction:
