@@ -89,7 +89,7 @@ class Store:
     url: str
     options: Mapping[str, str] = field(repr=False, compare=False, hash=False)
 
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # type: ignore[explicit-override]  # typing.override came with 3.12
         """The URL, which has no option in it."""
         return self.url
 
@@ -241,7 +241,7 @@ def write(place: Root, data: bytes) -> None:
     import obstore  # noqa: PLC0415  only who has a store needs it
 
     with _told(place, is_there=False):
-        obstore.put(place.bucket, place.key, data)
+        obstore.put(place.bucket, place.key, data, use_multipart=False)  # parts of one that was killed would stay
 
 
 def create(place: Root, data: bytes) -> bool:

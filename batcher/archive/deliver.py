@@ -7,6 +7,7 @@ table is opened again, and the number tells. What it tells is on disk before any
 """
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Deliverer:
         self._staged = staged
         self._owner = owner
         self._tables: dict[str, DeltaTable] = {}
+        self._has: dict[str, int] = {}
+        self._one_at_a_time = threading.Lock()
 
     def deliver(self, files: Sequence[StagedFile]) -> dict[str, int]:
         """Register ``files`` and return the last batch that each table has now.
@@ -42,17 +45,24 @@ class Deliverer:
         stays, and the next call goes on behind it. Raises :class:`batcher.errors.UsageError` when another data
         directory has taken the archive over.
         """
+        with self._one_at_a_time:  # that of a service which stops may find another one under way
+            return self._deliver_all(files)
+
+    def _deliver_all(self, files: Sequence[StagedFile]) -> dict[str, int]:
         try:
             confirm_owner(self._root, self._owner)
             return {name: self._deliver(name, [f for f in files if f.table == name]) for name in COLUMNS}
         except (DeltaError, OSError) as error:
             self._tables.clear()
+            self._has.clear()
             message = f"archive {self._root}: {store.said(self._root, error)}"
             raise ArchiveError(message) from error
 
     def _deliver(self, name: str, files: list[StagedFile]) -> int:
         table = self._table(name)
-        has = table.transaction_version(app(self._owner, name)) or 0
+        if name not in self._has:  # nobody else raises it, and a store is asked for the whole log
+            self._has[name] = table.transaction_version(app(self._owner, name)) or 0
+        has = self._has[name]
         new = [file for file in files if file.batch > has]
         if not new:
             return max([has, *(file.batch for file in files)])
@@ -71,6 +81,7 @@ class Deliverer:
             )
             table.update_incremental()
             log.sync(self._root / name, table.version())
+        self._has[name] = through
         return through
 
     def _table(self, name: str) -> DeltaTable:

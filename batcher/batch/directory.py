@@ -16,7 +16,7 @@ Everything is written durably, whole or not at all. Nothing here decides when.
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ SNAPSHOTS_KEPT = 2
 class DataDirectory:
     """Paths below a data directory, and the small files in it."""
 
-    def __init__(self, root: Path, *, storage: Mapping[str, str] | None = None) -> None:
+    def __init__(self, root: Path, *, storage: dict[str, str] | None = None) -> None:
         """Use ``root``, and ``storage`` as options of the archive's store; nothing is read or made yet."""
         self.root = root
         self._storage = storage or {}

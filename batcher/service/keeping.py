@@ -18,6 +18,7 @@ import structlog
 
 from batcher import store
 from batcher.clock import Now
+from batcher.errors import ConfigError
 from batcher.service.wiring import archive_root
 from batcher.settings import Settings, format_duration
 from batcher.text import cut, safe
@@ -41,8 +42,12 @@ class Keeping:
 
     async def turn(self, settings: Settings) -> None:
         """Keep the archive once; return when it is done or has failed, which is told and raises nothing."""
-        secrets = store.secrets(archive_root(settings))
-        code, out, err = await self._run([*_arguments(self._data_dir, settings)], secrets)
+        try:
+            secrets = store.secrets(archive_root(settings))
+        except ConfigError as error:  # a file with a credential is gone
+            code, out, err = error.exit_code, b"", "; ".join(error.problems)
+        else:
+            code, out, err = await self._run([*_arguments(self._data_dir, settings)], secrets)
         if code:
             self.failures += 1
             self.trouble = cut(safe(err.strip()) or f"exit code {code}", _LONGEST)

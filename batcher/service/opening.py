@@ -44,7 +44,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
     specs = Specs()
     clusters = specs.of(settings)
     destination = Destination(settings)
-    directory = DataDirectory(settings.data_dir)
+    directory = DataDirectory(settings.data_dir, storage=settings.archive.storage)
     segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
     raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
     with directory.owned(), contextlib.closing(raw) as spool:

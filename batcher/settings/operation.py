@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from batcher.settings.values import Duration, Model, Size
 
@@ -40,6 +40,14 @@ class Archive(Model):
     """For how long warnings of incidents, critical reasons and what is pinned are kept."""
     compact_every: Duration = timedelta(hours=1)
     """How often old rows are removed, and small files are rewritten as few."""
+
+    @field_validator("path")
+    @classmethod
+    def _has_no_password(cls, value: str) -> str:
+        if "://" in value and "@" in value:
+            message = "a URL with credentials; they belong into archive.storageOptions"
+            raise ValueError(message)
+        return value
 
     @property
     def storage(self) -> dict[str, str]:

@@ -30,6 +30,8 @@ class S3:
         self.unanswered = ""
         """The next PUT of a key with this in it is done, and its answer lost."""
         self.puts: list[str] = []
+        self.asked = 0
+        """Requests so far."""
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
 
@@ -49,7 +51,7 @@ class S3:
     def start(self) -> None:
         """Answer."""
         handler = type("Handler", (_Handler,), {"store": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
+        self._server = _Server(("127.0.0.1", self._port), handler)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,)).start()
 
@@ -70,6 +72,11 @@ def s3() -> Iterator[S3]:
         yield store
     finally:
         store.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        """Say nothing of clients that were gone."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -130,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "NoSuchBucket")
         else:
             with self.store.lock:
+                self.store.asked += 1
                 getattr(self, f"_{self.command.lower()}")(key, query, body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _do  # noqa: N815  named by http.server
@@ -141,7 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
         if key not in self.store.objects:
             self._error(404, "NoSuchKey")
             return
-        data, at = self.store.objects[key]
+        found: tuple[bytes, datetime] = self.store.objects[key]
+        data, at = found
         headers = {"Last-Modified": f"{at:%a, %d %b %Y %T GMT}", "ETag": _tag(data)}
         if span := self.headers.get("Range"):
             first, _, last = span.removeprefix("bytes=").partition("-")

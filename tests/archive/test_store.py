@@ -1,13 +1,16 @@
 """An archive in an S3 store: what holds for a folder holds there, and no credential is in anything that is written."""
 
 import contextlib
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from batcher import store
 from batcher.archive import Deliverer, check_owner, scan
@@ -22,6 +25,7 @@ from batcher.archive.removals import removals
 from batcher.archive.retain import Policy
 from batcher.archive.rewrite import Held, chunks, held, replace, undisturbed, write
 from batcher.archive.shown import status
+from batcher.archive.tables import open_table
 from batcher.archive.vacuum import vacuum
 from batcher.batch import Batches, DataDirectory
 from batcher.batch.process import staged_paths
@@ -95,6 +99,60 @@ def test_what_is_delivered_twice_is_in_the_store_once(tmp_path: Path, root: Root
         h.batches.delivered(through)
         assert failed(h, root, deep=True) == []
         assert "fleet/archive/occurrences/date=2026-11-23/0123456789abcdef-000000000001.parquet" in server.objects
+
+
+def test_a_delivery_of_nothing_asks_a_store_only_whose_it_is(tmp_path: Path, root: Root, server: S3) -> None:
+    with history(tmp_path / "data") as h:
+        check_owner(root, h.directory.id)
+        play(h, 1, 2)
+        one = deliverer(h, root)
+        h.batches.delivered(one.deliver(h.batches.undelivered))
+        asked = server.asked
+        assert one.deliver([]) == one.deliver([])
+        assert server.asked == asked + 2
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda root: store.read(root / "x"),
+        lambda root: store.write(root / "x", b"1"),
+        lambda root: store.create(root / "x", b"1"),
+        lambda root: store.remove(root / "x"),
+        lambda root: list(store.files(root, "date=")),
+        lambda root: open_to_read(root, "occurrences"),
+        lambda root: open_table(root, "occurrences"),
+    ],
+    ids=["read", "write", "create", "remove", "list", "open", "make"],
+)
+def test_a_store_that_does_not_answer_holds_up_no_other_thread(ask: Callable[[Root], object]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor() as pool:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        options = {
+            "aws_endpoint_url": url,
+            "allow_http": "true",
+            "aws_access_key_id": "k",
+            "aws_secret_access_key": "s",
+        }
+        waiting = pool.submit(ask, store.place(URL, options, {}))
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1)
+            assert not waiting.done()  # it would be, with an error, if nobody else could run meanwhile
+        silent.close()
+        with pytest.raises((ArchiveError, OSError, DeltaError)):
+            waiting.result()
+
+
+def test_two_deliveries_at_once_register_once(tmp_path: Path, root: Root) -> None:
+    with history(tmp_path / "data") as h, ThreadPoolExecutor() as pool:
+        one = deliverer(h, root)
+        one.deliver([])
+        play(h, 1, 2)
+        both = [pool.submit(one.deliver, list(h.batches.undelivered)) for _ in range(2)]
+        assert [each.result()["occurrences"] for each in both] == [2, 2]
+        assert rows(root) == TWO_BATCHES
+        assert [table.version() for name in ("occurrences", "batches") if (table := open_to_read(root, name))] == [1, 1]
 
 
 class Dying(Deliverer):
