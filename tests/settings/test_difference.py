@@ -41,9 +41,12 @@ def test_entries_of_lists_are_known_by_their_names_and_not_by_their_places() -> 
     ]
 
 
+def _with_secret(number: int) -> dict[str, object]:
+    return {"archive": {"storageOptions": {"aws_secret_access_key": f"canary {number}"}}}
+
+
 def test_a_secret_that_differs_is_told_to_differ_and_is_not_shown() -> None:
-    one: dict[str, object]
-    one, other = ({"archive": {"storageOptions": {"aws_secret_access_key": f"canary {n}"}}} for n in (1, 2))
+    one, other = (_with_secret(n) for n in (1, 2))
     path, hidden = "archive.storageOptions.aws_secret_access_key", "**********"
     assert told(one, other) == [(path, hidden, hidden)]
     assert told(one, one) == []
