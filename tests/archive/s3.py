@@ -149,11 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         if key not in self.store.objects:
             self._error(404, "NoSuchKey")
             return
-        found: tuple[bytes, datetime] = self.store.objects[key]
-        data, at = found
+        data, at = self.store.objects[key]
         headers = {"Last-Modified": f"{at:%a, %d %b %Y %T GMT}", "ETag": _tag(data)}
         if span := self.headers.get("Range"):
-            first, _, last = span.removeprefix("bytes=").partition("-")
+            first, last = span.removeprefix("bytes=").split("-")
             begin = int(first) if first else max(0, len(data) - int(last))
             end = min(int(last), len(data) - 1) if first and last else len(data) - 1
             headers["Content-Range"] = f"bytes {begin}-{end}/{len(data)}"
