@@ -23,6 +23,7 @@ from batcher.errors import UsageError
 from batcher.pipeline import State, still_open
 from batcher.schema import INCIDENTS, SUMMARIES
 from batcher.stages.announce import ID
+from batcher.store import Root, Store
 from batcher.text import cut, safe, table
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -51,7 +52,7 @@ _JSON: dict[str, pl.DataType] = {
 class Archive:
     """The tables of an archive; of a data directory also what was not delivered to it yet, and what goes on."""
 
-    root: Path
+    root: Root
     directory: DataDirectory | None = None
 
     @classmethod
@@ -75,6 +76,9 @@ class Archive:
 
     def files(self, table: str, *, since: datetime | None = None, until: datetime | None = None) -> list[str]:
         """Return the Parquet files of the same, for DuckDB; at least one, so that there are columns."""
+        if isinstance(self.root, Store):
+            message = f"{self.root}: DuckDB reads folders only; ask with polars, or a copy: batcher archive export"
+            raise UsageError(message)
         paths = files(self.root, table, self._staged(table), since=since, until=until)
         return [str(path) for path in paths or files(self.root, table, self._staged(table))]
 

@@ -9,7 +9,6 @@ one, as nulls. One commit a file, so that nothing large is ever lost to somebody
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
 from deltalake import DeltaTable
@@ -18,6 +17,7 @@ from batcher.archive import log
 from batcher.archive.read import open_to_read
 from batcher.archive.rewrite import ROWS, Held, chunks, held, replace, undisturbed, write
 from batcher.archive.tables import explained, there
+from batcher.store import Root
 
 FULL, PART, KEPT = "full", "part", "kept"
 """How names of rewritten files begin: large enough; may grow; what retention has left."""
@@ -42,7 +42,7 @@ class Compacted(NamedTuple):
 
 
 def compact(
-    root: Path, name: str, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False
+    root: Root, name: str, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False
 ) -> Compacted:
     """Compact the table ``name``; ``today_from`` is how many small files of today are worth it.
 
@@ -80,7 +80,7 @@ def total(name: str, done: Sequence[Compacted]) -> Compacted:
 
 
 def compact_all(
-    root: Path, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False
+    root: Root, *, now: datetime, today_from: int = AT_LEAST_TODAY, dry_run: bool = False
 ) -> list[Compacted]:
     """Compact every table that is there; see :func:`compact`."""
     with explained(root):
@@ -100,7 +100,7 @@ def is_small(file: Held) -> bool:
     return kind not in {FULL, KEPT} and not (kind == PART and file.rows >= _LARGE)
 
 
-def _compacted(root: Path, name: str, table: DeltaTable, files: Sequence[Held], now: datetime) -> Iterator[Compacted]:
+def _compacted(root: Root, name: str, table: DeltaTable, files: Sequence[Held], now: datetime) -> Iterator[Compacted]:
     for date, some in groupby(files, key=lambda file: file.date):
         for chunk in chunks(root, name, some, keep=lambda rows: rows):
             new = list(write(root, name, date, chunk.rows, kind=FULL if chunk.is_full else PART))

@@ -7,6 +7,7 @@ table is opened again, and the number tells. What it tells is on disk before any
 """
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
-from batcher import disk
+from batcher import store
 from batcher.archive import log
 from batcher.archive.owner import confirm_owner
 from batcher.archive.tables import COLUMNS, DATE, app, open_table
 from batcher.errors import ArchiveError
 from batcher.staging import StagedFile
+from batcher.store import Root
 
 __all__ = ["COLUMNS", "Deliverer"]
 
@@ -27,12 +29,14 @@ __all__ = ["COLUMNS", "Deliverer"]
 class Deliverer:
     """Delivers the staged files of one data directory to the archive at ``root``."""
 
-    def __init__(self, root: Path, staged: Path, owner: str) -> None:
+    def __init__(self, root: Root, staged: Path, owner: str) -> None:
         """Take files from ``staged``; ``owner`` is the data directory's id, and part of each transaction."""
         self._root = root
         self._staged = staged
         self._owner = owner
         self._tables: dict[str, DeltaTable] = {}
+        self._has: dict[str, int] = {}
+        self._one_at_a_time = threading.Lock()
 
     def deliver(self, files: Sequence[StagedFile]) -> dict[str, int]:
         """Register ``files`` and return the last batch that each table has now.
@@ -41,17 +45,24 @@ class Deliverer:
         stays, and the next call goes on behind it. Raises :class:`batcher.errors.UsageError` when another data
         directory has taken the archive over.
         """
+        with self._one_at_a_time:  # that of a service which stops may find another one under way
+            return self._deliver_all(files)
+
+    def _deliver_all(self, files: Sequence[StagedFile]) -> dict[str, int]:
         try:
             confirm_owner(self._root, self._owner)
             return {name: self._deliver(name, [f for f in files if f.table == name]) for name in COLUMNS}
         except (DeltaError, OSError) as error:
             self._tables.clear()
-            message = f"archive {self._root}: {' '.join(str(error).split())}"
+            self._has.clear()
+            message = f"archive {self._root}: {store.said(self._root, error)}"
             raise ArchiveError(message) from error
 
     def _deliver(self, name: str, files: list[StagedFile]) -> int:
         table = self._table(name)
-        has = table.transaction_version(app(self._owner, name)) or 0
+        if name not in self._has:  # nobody else raises it, and a store is asked for the whole log
+            self._has[name] = table.transaction_version(app(self._owner, name)) or 0
+        has = self._has[name]
         new = [file for file in files if file.batch > has]
         if not new:
             return max([has, *(file.batch for file in files)])
@@ -70,6 +81,7 @@ class Deliverer:
             )
             table.update_incremental()
             log.sync(self._root / name, table.version())
+        self._has[name] = through
         return through
 
     def _table(self, name: str) -> DeltaTable:
@@ -79,9 +91,7 @@ class Deliverer:
         return self._tables[name]
 
     def _copy(self, file: StagedFile) -> None:
-        target = self._root / file.table / file.name
-        disk.make_directory(target.parent)
-        disk.write_file(target, (self._staged / file.table / file.name).read_bytes())
+        store.write(self._root / file.table / file.name, (self._staged / file.table / file.name).read_bytes())
 
 
 def _add(file: StagedFile) -> AddAction:

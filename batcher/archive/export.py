@@ -16,6 +16,7 @@ from batcher.archive.read import scan, settled
 from batcher.archive.tables import COLUMNS, explained
 from batcher.errors import UsageError
 from batcher.staging import DATED_BY
+from batcher.store import Root
 
 Format = Literal["parquet", "csv", "json"]
 
@@ -33,7 +34,7 @@ class Exported(NamedTuple):
 
 
 def export(
-    root: Path,
+    root: Root,
     staged: Mapping[str, Iterable[Path]],
     tables: Sequence[str],
     *,
@@ -73,7 +74,7 @@ def _days(since: datetime, until: datetime) -> Iterator[datetime]:
         day += timedelta(days=1)
 
 
-def _rows(root: Path, staged: Mapping[str, Iterable[Path]], name: str, begin: datetime, end: datetime) -> pl.DataFrame:
+def _rows(root: Root, staged: Mapping[str, Iterable[Path]], name: str, begin: datetime, end: datetime) -> pl.DataFrame:
     dated = pl.col(DATED_BY[name])
 
     def read() -> pl.DataFrame:

@@ -8,7 +8,6 @@ next turn. Reads no configuration and no clock.
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from batcher.archive.compact import Compacted, compact
@@ -19,6 +18,7 @@ from batcher.archive.retain import Policy, Retained, retain
 from batcher.archive.tables import explained, there
 from batcher.archive.vacuum import Vacuumed, vacuum
 from batcher.errors import ArchiveError
+from batcher.store import Root
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Kept(NamedTuple):
     troubles: list[str]
 
 
-def keep(root: Path, policy: Policy, *, owner: str, now: datetime) -> Kept:
+def keep(root: Root, policy: Policy, *, owner: str, now: datetime) -> Kept:
     """Keep the archive at ``root``, which belongs to the data directory ``owner``.
 
     Raises :class:`batcher.errors.UsageError` if it has another owner by now, and :class:`ArchiveError` if what is
@@ -60,7 +60,7 @@ def keep(root: Path, policy: Policy, *, owner: str, now: datetime) -> Kept:
     return Kept(compacted, retained, vacuumed, troubles)
 
 
-def _purge_again(root: Path, troubles: list[str], *, now: datetime) -> None:
+def _purge_again(root: Root, troubles: list[str], *, now: datetime) -> None:
     try:
         with explained(root):
             for purge in purges(root):

@@ -3,7 +3,8 @@
 deltalake writes a version of a table and does not sync it. Staged files are removed once they are delivered, so
 what says that they are must be on disk before; and a version that a power cut tore is removed, or the table could
 never be opened again. Only the newest can be torn if each is on disk before the next is written: delivery and
-maintenance, which are two processes, write versions one at a time. Nothing here knows what a version says.
+maintenance, which are two processes, write versions one at a time. In a store nothing is torn, and of two who put
+the same version it refuses one: there is nothing to do. Nothing here knows what a version says.
 """
 
 import contextlib
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from batcher import disk
+from batcher import disk, store
+from batcher.store import Root, Store
 
 _LOG = "_delta_log"
 _HINT = "_last_checkpoint"
@@ -22,17 +24,20 @@ _LOCK = "_batcher_lock"
 _PARQUET = b"PAR1"
 
 
-def is_table(table: Path) -> bool:
+def is_table(table: Root) -> bool:
     """Whether there is a table."""
-    return (table / _LOG).is_dir()
+    return store.is_there(table / _LOG)
 
 
 @contextlib.contextmanager
-def alone(table: Path) -> Iterator[None]:
+def alone(table: Root) -> Iterator[None]:
     """Be the only process of this machine that writes a version of ``table``; wait for the other, which is soon done.
 
     The kernel frees it when the process dies. Raises :class:`OSError` if the archive cannot be written.
     """
+    if isinstance(table, Store):
+        yield
+        return
     table.mkdir(parents=True, exist_ok=True)  # durable by sync, as all that deltalake makes in it
     descriptor = os.open(table / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -42,8 +47,10 @@ def alone(table: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sync(table: Path, version: int) -> None:
+def sync(table: Root, version: int) -> None:
     """Make ``version`` of ``table`` durable, and the names on the way to it; those before it are already."""
+    if isinstance(table, Store):
+        return
     log = table / _LOG
     with contextlib.suppress(FileNotFoundError):  # in a checkpoint only
         disk.sync_file(log / f"{version:020d}.json")
@@ -51,12 +58,14 @@ def sync(table: Path, version: int) -> None:
         disk.sync_directory(directory)
 
 
-def mend(table: Path) -> None:
+def mend(table: Root) -> None:
     """Remove the newest version of ``table`` if it is torn, and a hint to a checkpoint that is.
 
     Neither was relied upon: a version is synced before what it registers is forgotten, and a checkpoint repeats
     what the versions say.
     """
+    if isinstance(table, Store):
+        return
     log = table / _LOG
     newest = max(log.glob("*.json"), default=None)
     if newest and not _is_whole(newest.read_bytes()):

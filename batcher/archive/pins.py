@@ -3,22 +3,21 @@
 Pinned rows are kept as long as important ones. Nothing here reads a table.
 """
 
-from pathlib import Path
-
 import msgspec
 
-from batcher import disk
+from batcher import store
 from batcher.archive.important import Pin
 from batcher.errors import ArchiveError, UsageError
+from batcher.store import Root
 
 _PINS = "batcher-pins"
 
 
-def pins(root: Path) -> list[Pin]:
+def pins(root: Root) -> list[Pin]:
     """Return what is pinned, by name. Raises :class:`ArchiveError` if the file is damaged: nothing is then removed."""
     path = root / _PINS
     try:
-        return sorted(msgspec.json.decode(path.read_bytes(), type=list[Pin]), key=lambda pin: pin.name)
+        return sorted(msgspec.json.decode(store.read(path), type=list[Pin]), key=lambda pin: pin.name)
     except FileNotFoundError:
         return []
     except msgspec.DecodeError as error:
@@ -26,7 +25,7 @@ def pins(root: Path) -> list[Pin]:
         raise ArchiveError(message) from None
 
 
-def pin(root: Path, new: Pin) -> None:
+def pin(root: Root, new: Pin) -> None:
     """Remember ``new``. Raises :class:`UsageError` if its name is taken."""
     there = pins(root)
     if any(each.name == new.name for each in there):
@@ -35,7 +34,7 @@ def pin(root: Path, new: Pin) -> None:
     _write(root, [*there, new])
 
 
-def unpin(root: Path, name: str) -> None:
+def unpin(root: Root, name: str) -> None:
     """Forget what is pinned as ``name``. Raises :class:`UsageError` if nothing is."""
     there = pins(root)
     if all(each.name != name for each in there):
@@ -45,6 +44,5 @@ def unpin(root: Path, name: str) -> None:
     _write(root, [each for each in there if each.name != name])
 
 
-def _write(root: Path, those: list[Pin]) -> None:
-    disk.make_directory(root)
-    disk.write_file(root / _PINS, msgspec.json.format(msgspec.json.encode(those)))
+def _write(root: Root, those: list[Pin]) -> None:
+    store.write(root / _PINS, msgspec.json.format(msgspec.json.encode(those)))

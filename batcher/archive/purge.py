@@ -9,13 +9,12 @@ too. Batches that lose rows are noted before, so that ``verify`` knows.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
 import polars as pl
 from deltalake import DeltaTable
 
-from batcher import disk
+from batcher import store
 from batcher.archive.compact import FULL, KEPT
 from batcher.archive.read import open_to_read, scan
 from batcher.archive.removals import note_purged
@@ -23,6 +22,7 @@ from batcher.archive.rewrite import Held, chunks, held, replace, rows_of, undist
 from batcher.archive.tables import there
 from batcher.archive.vacuum import AFTER
 from batcher.errors import ArchiveError
+from batcher.store import Root
 
 _PURGES = "batcher-purges"
 
@@ -68,11 +68,11 @@ class Purged(msgspec.Struct, frozen=True):
     """Files that had some, and were replaced."""
 
 
-def purges(root: Path) -> list[Purge]:
+def purges(root: Root) -> list[Purge]:
     """Return what was asked for, oldest first. Raises :class:`ArchiveError` if the file is damaged."""
     path = root / _PURGES
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Purge])
+        return msgspec.json.decode(store.read(path), type=list[Purge])
     except FileNotFoundError:
         return []
     except msgspec.DecodeError as error:
@@ -80,20 +80,20 @@ def purges(root: Path) -> list[Purge]:
         raise ArchiveError(message) from None
 
 
-def ask(root: Path, purge: Purge) -> None:
+def ask(root: Root, purge: Purge) -> None:
     """Remember ``purge`` durably, until it is done for the last time."""
-    disk.write_file(root / _PURGES, msgspec.json.encode([*purges(root), purge]))
+    store.write(root / _PURGES, msgspec.json.encode([*purges(root), purge]))
 
 
-def forget_done(root: Path, *, now: datetime) -> None:
+def forget_done(root: Root, *, now: datetime) -> None:
     """Forget the purges whose time is over; call it when they were done once more."""
     asked = purges(root)
     left = [purge for purge in asked if purge.until > now]
     if left != asked:
-        disk.write_file(root / _PURGES, msgspec.json.encode(left))
+        store.write(root / _PURGES, msgspec.json.encode(left))
 
 
-def purge_all(root: Path, purge: Purge, *, now: datetime, dry_run: bool = False) -> list[Purged]:
+def purge_all(root: Root, purge: Purge, *, now: datetime, dry_run: bool = False) -> list[Purged]:
     """Remove the rows of ``purge`` from every table. Safe beside everything; may be done again.
 
     Links go first: which of them tell of the workspace is known by its summaries. Raises :class:`ArchiveError`.
@@ -113,7 +113,7 @@ def of_workspace(name: str, purge: Purge, summaries: pl.Series) -> pl.Expr:
     return (own & (pl.col(_BEGIN[name]) <= purge.at)).fill_null(value=False)
 
 
-def _summaries(root: Path, purge: Purge) -> pl.Series:
+def _summaries(root: Root, purge: Purge) -> pl.Series:
     found = [
         scan(root, name).filter(of_workspace(name, purge, pl.Series(dtype=pl.String))).select("summary").collect()
         for name in ("summaries", "dead_letters")
@@ -121,7 +121,7 @@ def _summaries(root: Path, purge: Purge) -> pl.Series:
     return pl.concat(found).to_series().unique()
 
 
-def _purge(root: Path, name: str, purge: Purge, summaries: pl.Series, *, now: datetime, dry_run: bool) -> Purged:
+def _purge(root: Root, name: str, purge: Purge, summaries: pl.Series, *, now: datetime, dry_run: bool) -> Purged:
     goes = of_workspace(name, purge, summaries)
     done: list[Purged] = []
 
@@ -143,13 +143,13 @@ def _purge(root: Path, name: str, purge: Purge, summaries: pl.Series, *, now: da
     return Purged(name, sum(each.rows for each in done), sum(each.files for each in done))
 
 
-def _batches(root: Path, name: str, file: Held, goes: pl.Expr) -> dict[int, int]:
+def _batches(root: Root, name: str, file: Held, goes: pl.Expr) -> dict[int, int]:
     """How many rows of each batch go from ``file``."""
     return dict(rows_of(root, name, file).filter(goes).group_by("batch").len().collect().iter_rows())
 
 
 def _without(
-    root: Path, name: str, table: DeltaTable, date: str, files: Sequence[Held], goes: pl.Expr, now: datetime
+    root: Root, name: str, table: DeltaTable, date: str, files: Sequence[Held], goes: pl.Expr, now: datetime
 ) -> list[Purged]:
     """Each chunk keeps the kind of its files, so that retention and compaction know it as before."""
     done = []

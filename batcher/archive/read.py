@@ -12,11 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from batcher import store
 from batcher.archive.tables import COLUMNS, DATE, is_delivered
 from batcher.errors import ArchiveError
 from batcher.schema import empty
+from batcher.store import Root, Store
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ ATTEMPTS = 3
 
 
 def scan(
-    root: Path,
+    root: Root,
     table: str,
     staged: Iterable[Path] = (),
     *,
@@ -42,42 +44,47 @@ def scan(
     paths = files(root, table, staged, since=since, until=until)
     if not paths:
         return empty(COLUMNS[table]).lazy()
-    return pl.scan_parquet(
-        paths, schema=COLUMNS[table], hive_partitioning=False, missing_columns="insert", extra_columns="ignore"
-    )
+    return store.rows(paths, COLUMNS[table])
 
 
 def files(
-    root: Path,
+    root: Root,
     table: str,
     staged: Iterable[Path] = (),
     *,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> list[Path]:
+) -> list[Root]:
     """Return the files that :func:`scan` of the same reads; each row of the table is in one of them."""
     opened = open_to_read(root, table)
     days = f"{since:%F}" if since else "", f"{until:%F}" if until else "9999"
-    delivered = [path for path in paths_of(opened) if days[0] <= day_of(path) <= days[1]]
+    delivered = [path for path in paths_of(root / table, opened) if days[0] <= day_of(path) <= days[1]]
     return [*delivered, *(path for path in staged if not (opened and is_delivered(opened, table, path.name)))]
 
 
-def open_to_read(root: Path, table: str) -> DeltaTable | None:
+def open_to_read(root: Root, table: str) -> DeltaTable | None:
     """Return ``table`` as it is now, None if nothing was delivered to it yet. Raises :class:`ArchiveError`."""
     path = root / table
     try:
-        return DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
+        if isinstance(path, Path) and not DeltaTable.is_deltatable(str(path)):
+            return None
+        return DeltaTable(**store.table(path))
+    except TableNotFoundError:
+        return None
     except (DeltaError, OSError) as error:
-        message = f"archive table {path}: {' '.join(str(error).split())}"
+        message = f"archive table {path}: {store.said(path, error)}"
         raise ArchiveError(message) from error
 
 
-def paths_of(table: DeltaTable | None) -> list[Path]:
-    """Return the files whose rows are in ``table``."""
-    return [Path(unquote(urlsplit(uri).path)) for uri in table.file_uris()] if table else []
+def paths_of(place: Root, table: DeltaTable | None) -> list[Root]:
+    """Return the files whose rows are in ``table``, which is at ``place``."""
+    uris = table.file_uris() if table else []
+    if isinstance(place, Store):
+        return [place / uri.removeprefix(f"{place}/") for uri in uris]
+    return [Path(unquote(urlsplit(uri).path)) for uri in uris]
 
 
-def day_of(path: Path) -> str:
+def day_of(path: Root) -> str:
     """Return the date of a file's partition, such as ``2026-11-23``."""
     return path.parent.name.removeprefix(f"{DATE}=")
 
@@ -92,6 +99,6 @@ def settled(read: Callable[[], T]) -> T:
             return read()
     try:
         return read()
-    except (FileNotFoundError, pl.exceptions.ComputeError) as error:
-        message = f"archive: {' '.join(str(error).split())[:300]}"
+    except (OSError, pl.exceptions.ComputeError) as error:
+        message = f"archive: {store.said(None, error)[:300]}"
         raise ArchiveError(message) from error

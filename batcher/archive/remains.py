@@ -11,7 +11,6 @@ nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -46,6 +45,7 @@ from batcher.stages.restore import (
 )
 from batcher.stages.route import told_mapped
 from batcher.staging import DATED_BY
+from batcher.store import Root
 from batcher.telemetry import SummaryKind, Verdict
 
 
@@ -72,7 +72,7 @@ class _Last(NamedTuple):
     position: int | None
 
 
-def remains(root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> Remains | None:
+def remains(root: Root, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> Remains | None:
     """Return what the archive at ``root`` knows, as of ``now``; None if it has no rows.
 
     ``scopes`` are the namespaces in which each cluster (by name) will be watched, ``""`` for all. Raises
@@ -81,7 +81,7 @@ def remains(root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], no
     return settled(lambda: _remains(root, rules=rules, scopes=scopes, now=now))
 
 
-def _remains(root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> Remains | None:
+def _remains(root: Root, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> Remains | None:
     last = _last(root)
     if last is None:
         return None
@@ -106,7 +106,7 @@ def _totals(parts: Sequence[pl.DataFrame]) -> dict[str, int]:
     return {name: sum(int(part[name].sum()) for part in parts) for name in SUMS}
 
 
-def _last(root: Path) -> _Last | None:
+def _last(root: Root) -> _Last | None:
     ends = {
         table: scan(root, table).select(batch=pl.max("batch"), at=pl.max(DATED_BY[table])).collect().row(0)
         for table in COLUMNS
@@ -119,7 +119,7 @@ def _last(root: Path) -> _Last | None:
     return _Last(max(numbers), ends["batches"][0] or 0, at, position)
 
 
-def _state(root: Path, last: _Last, *, rules: Rules, now: datetime) -> State:
+def _state(root: Root, last: _Last, *, rules: Rules, now: datetime) -> State:
     """Everything that goes on; a table of the state that no archive can tell begins empty."""
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     kept = 2 * max([rules.event_ttl, *rules.event_ttls.values()])
@@ -214,7 +214,7 @@ def _members(
 
 
 def _chained(
-    root: Path,
+    root: Root,
     last: _Last,
     occurrences: pl.LazyFrame,
     parts: pl.LazyFrame,
@@ -236,7 +236,7 @@ def _chained(
     }
 
 
-def _slots(root: Path, since: datetime) -> pl.DataFrame:
+def _slots(root: Root, since: datetime) -> pl.DataFrame:
     """All slots of each session of which one was archived ``since``."""
     recent = _summaries(root, since).filter(pl.col("closed_at") >= since).select(*SESSION).unique().collect()
     began = recent["began_at"].min()
@@ -245,12 +245,12 @@ def _slots(root: Path, since: datetime) -> pl.DataFrame:
     return _summaries(root, began).join(recent.lazy(), on=SESSION, how="semi").collect()
 
 
-def _summaries(root: Path, since: datetime) -> pl.LazyFrame:
+def _summaries(root: Root, since: datetime) -> pl.LazyFrame:
     """The table; older versions archived not all that names a session."""
     return scan(root, "summaries", since=since).with_columns(pl.col(LATER_KEY).fill_null(""))
 
 
-def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def _contacts(root: Root, last: _Last, scopes: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """Each stream as heard of when the archive was: if nobody listens for too long, its next contact tells a gap."""
     latest = {"cluster": pl.last("cluster"), "incarnation": pl.max("incarnation").fill_null(0)}
     named = (
@@ -264,7 +264,7 @@ def _contacts(root: Path, last: _Last, scopes: Mapping[str, Sequence[str]]) -> p
     return pl.DataFrame(rows, schema=schema.CONTACTS, orient="row")
 
 
-def _torn(root: Path, last: _Last) -> pl.DataFrame:
+def _torn(root: Root, last: _Last) -> pl.DataFrame:
     """A row for each batch that a delivery was cut short of, with the sums of what arrived: no more can be known."""
     verdicts = {verdict.value.replace("-", "_"): (kind_of_verdict() == verdict.value).sum() for verdict in Verdict}
     counts = {

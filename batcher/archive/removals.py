@@ -6,16 +6,16 @@ that could have been counted. Nothing here removes anything.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
-from batcher import disk
+from batcher import store
 from batcher.archive.read import open_to_read
 from batcher.archive.tables import COLUMNS, RETAINED
 from batcher.errors import ArchiveError
+from batcher.store import Root
 
 _PURGED = "batcher-purged"
 
@@ -34,22 +34,22 @@ class Removals(NamedTuple):
         return (batch <= self.through) | batch.is_in(pl.Series(sorted(self.purged), dtype=pl.Int64).implode())
 
 
-def removals(root: Path) -> Removals:
+def removals(root: Root) -> Removals:
     """Return what was removed of the archive at ``root``. Raises :class:`ArchiveError`."""
     through = {name: _retained(root, name) for name in COLUMNS}
     return Removals(max(through.values()), through["batches"], frozenset(purged(root)))
 
 
-def _retained(root: Path, name: str) -> int:
+def _retained(root: Root, name: str) -> int:
     table = open_to_read(root, name)
     return (table.transaction_version(RETAINED) or 0) if table else 0
 
 
-def purged(root: Path) -> set[int]:
+def purged(root: Root) -> set[int]:
     """Return the batches of which a purge has removed rows, or was about to."""
     path = root / _PURGED
     try:
-        ranges = msgspec.json.decode(path.read_bytes(), type=list[tuple[int, int]])
+        ranges = msgspec.json.decode(store.read(path), type=list[tuple[int, int]])
     except FileNotFoundError:
         return set()
     except msgspec.DecodeError as error:
@@ -58,10 +58,10 @@ def purged(root: Path) -> set[int]:
     return {batch for first, last in ranges for batch in range(first, last + 1)}
 
 
-def note_purged(root: Path, batches: Iterable[int]) -> None:
+def note_purged(root: Root, batches: Iterable[int]) -> None:
     """Remember durably that rows of ``batches`` are about to be removed."""
     those = sorted(purged(root) | set(batches))
-    disk.write_file(root / _PURGED, msgspec.json.encode(_ranges(those)))
+    store.write(root / _PURGED, msgspec.json.encode(_ranges(those)))
 
 
 def _ranges(batches: list[int]) -> list[tuple[int, int]]:

@@ -9,7 +9,6 @@ each table, in the same commit.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -21,6 +20,7 @@ from batcher.archive.read import open_to_read, scan
 from batcher.archive.rewrite import Held, chunks, held, replace, rows_of, undisturbed, write
 from batcher.archive.tables import RETAINED, explained, there
 from batcher.schema import SUMS
+from batcher.store import Root
 
 
 class Policy(NamedTuple):
@@ -59,7 +59,7 @@ def horizon(policy: Policy, now: datetime) -> Horizon:
 
 
 def retain_all(
-    root: Path, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False
+    root: Root, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False
 ) -> list[Retained]:
     """Apply ``policy`` to every table that is there (:func:`retain`); incidents, by which others are judged, last."""
     ordered = sorted(there(root), key=lambda name: name == "incidents")
@@ -68,7 +68,7 @@ def retain_all(
 
 
 def retain(
-    root: Path, name: str, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False
+    root: Root, name: str, policy: Policy, *, pins: Sequence[Pin], now: datetime, dry_run: bool = False
 ) -> Retained:
     """Remove rows of the table ``name`` that ``policy`` no longer keeps.
 
@@ -113,7 +113,7 @@ def _is_kept(file: Held) -> bool:
     return file.name.startswith(f"{KEPT}-")
 
 
-def _has_old(root: Path, name: str, until: Horizon) -> bool:
+def _has_old(root: Root, name: str, until: Horizon) -> bool:
     """Whether there is anything to do: a table is not opened to be written for nothing."""
     by_date = groupby(held(open_to_read(root, name)), key=lambda file: file.date)
     return any(due(name, list(files), until) for _, files in by_date)
@@ -134,7 +134,7 @@ class _Day:
 
     def __init__(
         self,
-        root: Path,
+        root: Root,
         table: str,
         date: str,
         *,
@@ -186,14 +186,14 @@ class _Day:
         return list(write(self._root, self._table, self._date, rows, kind=KEPT)) if self._writes else []
 
 
-def _going_on(root: Path, until: Horizon) -> pl.Series:
+def _going_on(root: Root, until: Horizon) -> pl.Series:
     """Summaries of which a later day has a slot: a lost data directory needs all slots of those that go on."""
     first = datetime.fromisoformat(f"{until.all}T00:00:00+00:00")
     later = scan(root, "summaries", since=first).filter(pl.col("began_at") < first)
     return later.select("summary").unique().collect().to_series()
 
 
-def _incidents(root: Path, date: str) -> pl.LazyFrame:
+def _incidents(root: Root, date: str) -> pl.LazyFrame:
     """Incidents that went on at ``date``: they ended on it or later, and closed within days."""
     day = datetime.fromisoformat(f"{date}T00:00:00+00:00")
     return scan(root, "incidents", since=day).filter(

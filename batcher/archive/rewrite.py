@@ -11,7 +11,6 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import polars as pl
@@ -19,12 +18,13 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from batcher import disk
+from batcher import store
 from batcher.archive import log
 from batcher.archive.tables import COLUMNS, DATE, REWRITES, open_table, refuse_newer
 from batcher.clock import to_micros
 from batcher.errors import ArchiveError
 from batcher.staging import encoded
+from batcher.store import Root
 
 T = TypeVar("T")
 
@@ -77,15 +77,9 @@ def held(table: DeltaTable | None) -> list[Held]:
     return sorted((Held(*row) for row in columns.iter_rows()), key=lambda file: (file.date, file.path))
 
 
-def rows_of(root: Path, name: str, file: Held) -> pl.LazyFrame:
+def rows_of(root: Root, name: str, file: Held) -> pl.LazyFrame:
     """Return the rows of a file of the table ``name``: its columns, null where the file is older than one."""
-    return pl.scan_parquet(
-        root / name / file.path,
-        schema=COLUMNS[name],
-        hive_partitioning=False,
-        missing_columns="insert",
-        extra_columns="ignore",
-    )
+    return store.rows([root / name / file.path], COLUMNS[name])
 
 
 class Chunk(NamedTuple):
@@ -98,7 +92,7 @@ class Chunk(NamedTuple):
 
 
 def chunks(
-    root: Path, name: str, files: Iterable[Held], keep: Callable[[pl.DataFrame], pl.DataFrame]
+    root: Root, name: str, files: Iterable[Held], keep: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> Iterator[Chunk]:
     """Yield what ``keep`` leaves of ``files``, as many at a time as memory and the size of a file allow."""
     some: list[Held] = []
@@ -113,19 +107,18 @@ def chunks(
         yield Chunk(some, pl.concat(parts), is_full=False)
 
 
-def write(root: Path, name: str, date: str, rows: pl.DataFrame, *, kind: str) -> Iterator[Held]:
+def write(root: Root, name: str, date: str, rows: pl.DataFrame, *, kind: str) -> Iterator[Held]:
     """Write ``rows`` durably as a file that no log names yet; none if there are none. ``kind`` begins its name."""
     if rows.is_empty():
         return
-    path = root / name / f"{DATE}={date}" / f"{kind}-{secrets.token_hex(8)}.parquet"
+    path = f"{DATE}={date}/{kind}-{secrets.token_hex(8)}.parquet"
     data = encoded(rows.sort(ORDER[name]), level=LEVEL, group_rows=GROUP_ROWS)
-    disk.make_directory(path.parent)
-    disk.write_file(path, data)
-    yield Held(f"{path.parent.name}/{path.name}", date, len(rows), len(data))
+    store.write(root / name / path, data)
+    yield Held(path, date, len(rows), len(data))
 
 
 def replace(
-    root: Path,
+    root: Root,
     name: str,
     table: DeltaTable,
     *,
@@ -158,7 +151,7 @@ def replace(
         log.sync(root / name, table.version())
 
 
-def opened(root: Path, name: str) -> DeltaTable:
+def opened(root: Root, name: str) -> DeltaTable:
     """Return the table ``name`` to be rewritten, with the columns of this version; its versions are durable."""
     with log.alone(root / name):
         table = open_table(root, name)
@@ -166,7 +159,7 @@ def opened(root: Path, name: str) -> DeltaTable:
     return table
 
 
-def undisturbed(root: Path, name: str, work: Callable[[DeltaTable], T]) -> T:
+def undisturbed(root: Root, name: str, work: Callable[[DeltaTable], T]) -> T:
     """Return what ``work`` returns of the table ``name``; if another rewriting came first, open it and do it again.
 
     Raises :class:`ArchiveError` if that goes on.
@@ -179,7 +172,7 @@ def undisturbed(root: Path, name: str, work: Callable[[DeltaTable], T]) -> T:
     try:
         return work(opened(root, name))
     except CommitFailedError as error:
-        message = f"archive table {root / name}: others rewrite it all the time: {' '.join(str(error).split())}"
+        message = f"archive table {root / name}: others rewrite it all the time: {store.said(root, error)}"
         raise ArchiveError(message) from error
 
 

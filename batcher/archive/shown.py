@@ -15,6 +15,7 @@ from batcher.archive.read import open_to_read
 from batcher.archive.rewrite import held
 from batcher.archive.tables import COLUMNS, RETAINED, is_delivered
 from batcher.settings import format_size
+from batcher.store import Root
 
 HEADERS = ("TABLE", "ROWS", "FILES", "SIZE", "A ROW", "OLDEST", "NEWEST", "STAGED")
 WIDE_HEADERS = (*HEADERS, "STAGED FILES", "SMALL FILES", "VERSION", "REMOVED THROUGH")
@@ -52,12 +53,12 @@ class Status(msgspec.Struct, frozen=True):
     pinned: list[Pin]
 
 
-def status(root: Path, staged: Mapping[str, Iterable[Path]], pinned: list[Pin]) -> Status:
+def status(root: Root, staged: Mapping[str, Iterable[Path]], pinned: list[Pin]) -> Status:
     """Return what the archive at ``root`` has, and what is ``staged`` for it. Raises ``ArchiveError``."""
     return Status(str(root), [_table(root, name, staged.get(name, ())) for name in COLUMNS], pinned)
 
 
-def _table(root: Path, name: str, staged: Iterable[Path]) -> Table:
+def _table(root: Root, name: str, staged: Iterable[Path]) -> Table:
     table = open_to_read(root, name)
     files = held(table)
     waiting = [path for path in staged if not (table and is_delivered(table, name, path.name))]

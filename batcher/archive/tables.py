@@ -6,16 +6,17 @@ and no name of a file, says what is delivered: compaction replaces the files tha
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 
+from batcher import store
 from batcher.archive import log
 from batcher.errors import ArchiveError
 from batcher.schema import BATCHES, DEAD_LETTERS, GAPS, INCIDENTS, LINKS, OCCURRENCES, SUMMARIES, Columns, empty
 from batcher.staging import named
+from batcher.store import Root
 
 COLUMNS: dict[str, Columns] = {
     "occurrences": OCCURRENCES,
@@ -50,7 +51,7 @@ def is_delivered(table: DeltaTable, name: str, file: str) -> bool:
     return found is not None and found.batch <= (table.transaction_version(app(found.owner, name)) or 0)
 
 
-def open_table(root: Path, name: str) -> DeltaTable:
+def open_table(root: Root, name: str) -> DeltaTable:
     """Return the table ``name``, which is made if it is not there, with every column that this version knows.
 
     What is seen of it is durable. Call it with the table's lock (:func:`batcher.archive.log.alone`).
@@ -58,7 +59,7 @@ def open_table(root: Path, name: str) -> DeltaTable:
     path = root / name
     log.mend(path)
     schema = empty({**COLUMNS[name], DATE: pl.String}).to_arrow().schema
-    table = DeltaTable.create(path, schema, mode="ignore", partition_by=[DATE], name=name)
+    table = DeltaTable.create(**store.table(path), schema=schema, mode="ignore", partition_by=[DATE], name=name)
     log.sync(path, table.version())
     known = {field.name for field in table.schema().fields}
     added = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
@@ -69,16 +70,16 @@ def open_table(root: Path, name: str) -> DeltaTable:
 
 
 @contextlib.contextmanager
-def explained(root: Path) -> Iterator[None]:
+def explained(root: Root) -> Iterator[None]:
     """Tell what deltalake, polars and the system say of an archive as one line (:class:`ArchiveError`)."""
     try:
         yield
     except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
-        message = f"archive {root}: {' '.join(str(error).split())[:300]}"
+        message = f"archive {root}: {store.said(root, error)[:300]}"
         raise ArchiveError(message) from error
 
 
-def there(root: Path) -> list[str]:
+def there(root: Root) -> list[str]:
     """Return the names of the tables that the archive at ``root`` has so far."""
     return [name for name in COLUMNS if log.is_table(root / name)]
 

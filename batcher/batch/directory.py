@@ -1,7 +1,7 @@
 """The data directory: where each thing is, who owns it, which format it has.
 
     format  id  lock                     version of this layout; a random name for life; one process at a time
-    archive.path                         where the archive is, for the commands that only read
+    archive.path archive.options         where the archive is, for the commands that only read
     spool/<segment>.seg                  what was received
     quarantine/                          bytes of the spool that were no frames
     configs/<digest>.json                the rules that plans name
@@ -14,6 +14,7 @@ Everything is written durably, whole or not at all. Nothing here decides when.
 """
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,10 @@ from typing import TypeVar
 
 import msgspec
 
-from batcher import disk
+from batcher import disk, store
 from batcher.batch.records import Commit, Plan, Snapshot, decode_snapshot, encode_snapshot
 from batcher.errors import DataDirError
+from batcher.store import Root
 
 T = TypeVar("T")
 
@@ -36,9 +38,10 @@ SNAPSHOTS_KEPT = 2
 class DataDirectory:
     """Paths below a data directory, and the small files in it."""
 
-    def __init__(self, root: Path) -> None:
-        """Use ``root``; nothing is read or made yet."""
+    def __init__(self, root: Path, *, storage: dict[str, str] | None = None) -> None:
+        """Use ``root``, and ``storage`` as options of the archive's store; nothing is read or made yet."""
         self.root = root
+        self._storage = storage or {}
         self.spool = root / "spool"
         self.quarantine = root / "quarantine"
         self.staged = root / "staged"
@@ -102,13 +105,22 @@ class DataDirectory:
         return (self.root / "id").read_text(encoding="ascii").strip()
 
     @property
-    def archive(self) -> Path:
-        """Where the archive of this directory is."""
+    def archive(self) -> Root:
+        """Where the archive of this directory is; a store's credentials are of the configuration or environment."""
         try:
-            return Path((self.root / "archive.path").read_text(encoding="utf-8").strip())
+            path = (self.root / "archive.path").read_text(encoding="utf-8").strip()
         except OSError:
             message = f"{self.root}: no run has been here yet; start one with this --data-dir"
             raise DataDirError(message) from None
+        options = self.root / "archive.options"
+        known = _decoded(options, dict[str, str]) if store.is_url(path) and options.exists() else {}
+        return store.place(path, known | self._storage, os.environ)
+
+    @property
+    def is_archived_in_store(self) -> bool:
+        """Whether the archive is in a store, for which credentials are needed."""
+        path = self.root / "archive.path"
+        return path.exists() and store.is_url(path.read_text(encoding="utf-8"))
 
     @property
     def is_new(self) -> bool:
@@ -116,8 +128,10 @@ class DataDirectory:
         batches = any(self._batches.glob("*/commit.json"))
         return not (batches or self._snapshot_paths() or any(self.spool.iterdir()))
 
-    def write_archive(self, path: Path) -> None:
-        """Remember that the archive is at ``path``."""
+    def write_archive(self, path: Root) -> None:
+        """Remember that the archive is at ``path``, and of a store how it is reached, but no credentials."""
+        if options := store.without_secrets(path):
+            disk.write_file(self.root / "archive.options", msgspec.json.format(msgspec.json.encode(options)))
         disk.write_file(self.root / "archive.path", f"{path}\n".encode())
 
     def write_rules(self, digest: str, rules: bytes) -> None:

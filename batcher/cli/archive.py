@@ -13,6 +13,7 @@ from batcher.cli.options import Config, DataDir, ListOutput, Output, data_direct
 
 if TYPE_CHECKING:
     from batcher.archive.retain import Policy
+    from batcher.store import Root
 
 app = typer.Typer(
     help="What the archive has; compaction, retention, export.",
@@ -227,7 +228,7 @@ def purge(
         print("\n".join(told(done)))
 
 
-def _own(config: Path | None, data_dir: Path | None) -> Path:
+def _own(config: Path | None, data_dir: Path | None) -> "Root":
     """Return the archive's root. Raises ``UsageError`` if it belongs to another data directory by now."""
     from batcher.archive.owner import confirm_owner
 

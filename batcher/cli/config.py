@@ -27,10 +27,13 @@ def validate(
 
     Exit 2 with everything that is wrong. Kubeconfigs are not opened; a directory of them is looked into if it is here.
     """
-    from batcher import settings
+    from batcher import settings, store
+    from batcher.errors import ConfigError
     from batcher.text import safe
 
     loaded = settings.load(file, os.environ, gates=feature_gates)
+    if wrong := store.wrong(loaded.archive.path, loaded.archive.storage):
+        raise ConfigError(wrong, str(file))
     absent = [entry.directory for entry in settings.directories(loaded) if not entry.directory.exists()]
     if not absent:
         loaded = settings.find_clusters(loaded)

@@ -25,12 +25,14 @@ def data_directory(config: Path | None, data_dir: Path | None) -> "DataDirectory
     from batcher import settings
     from batcher.batch import DataDirectory
 
-    if data_dir is None and config is not None:
-        data_dir = settings.load(config, os.environ).data_dir
+    said = settings.load(config, os.environ) if config is not None and data_dir is None else None
     if data_dir is None:
-        data_dir = Path(os.environ.get("BATCHER_DATA_DIR", "/var/lib/batcher"))
+        data_dir = said.data_dir if said else Path(os.environ.get("BATCHER_DATA_DIR", "/var/lib/batcher"))
     directory = DataDirectory(data_dir)
     directory.check()
+    if config is not None and directory.is_archived_in_store:
+        said = said or settings.load(config, os.environ)
+        directory = DataDirectory(data_dir, storage=said.archive.storage)
     return directory
 
 

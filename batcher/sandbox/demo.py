@@ -26,6 +26,7 @@ from batcher.sandbox.simulation import Sandbox
 from batcher.service import Service, opened
 from batcher.settings import API_VERSION, Settings, validate
 from batcher.status import ClusterStatus
+from batcher.store import Root
 from batcher.verify import Check, verify
 
 _MARK = "demo"
@@ -54,7 +55,7 @@ class Report:
     """Path -> its Events, newest first."""
     incidents: list[Incident]
     checks: list[Check]
-    archive: Path
+    archive: Root
     kubeconfig: Path
 
     @property

@@ -23,6 +23,7 @@ from batcher.sandbox.replay import read_dump
 from batcher.sandbox.scenario import CLUSTERS, WORKSPACES
 from batcher.settings import duration_flag
 from batcher.status import ClusterStatus
+from batcher.store import Root
 from batcher.text import ago, cut, safe, table
 
 WIDTH = 80
@@ -199,6 +200,8 @@ def _folded(line: str) -> Iterator[str]:
     yield current
 
 
-def _short(path: Path) -> str:
+def _short(path: Root) -> str:
     """``path`` as the user would type it from here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -16,7 +16,10 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from batcher import store
 from batcher.clock import Now
+from batcher.errors import ConfigError
+from batcher.service.wiring import archive_root
 from batcher.settings import Settings, format_duration
 from batcher.text import cut, safe
 
@@ -39,7 +42,12 @@ class Keeping:
 
     async def turn(self, settings: Settings) -> None:
         """Keep the archive once; return when it is done or has failed, which is told and raises nothing."""
-        code, out, err = await self._run([*_arguments(self._data_dir, settings)])
+        try:
+            secrets = store.secrets(archive_root(settings))
+        except ConfigError as error:  # a file with a credential is gone
+            code, out, err = error.exit_code, b"", "; ".join(error.problems)
+        else:
+            code, out, err = await self._run([*_arguments(self._data_dir, settings)], secrets)
         if code:
             self.failures += 1
             self.trouble = cut(safe(err.strip()) or f"exit code {code}", _LONGEST)
@@ -48,12 +56,12 @@ class Keeping:
         self.trouble, self.kept_at = "", self._now()
         log.info("archive kept", **_told(out))
 
-    async def _run(self, arguments: list[str]) -> tuple[int, bytes, str]:
+    async def _run(self, arguments: list[str], secrets: dict[str, str]) -> tuple[int, bytes, str]:
         """One thread is enough for what has an hour, and leaves the others to batches."""
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "batcher", *arguments,
-                stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=os.environ | {"POLARS_MAX_THREADS": "1"},
+                stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=os.environ | secrets | {"POLARS_MAX_THREADS": "1"},
             )  # fmt: skip
         except OSError as error:
             return 1, b"", f"archive keep: {error.strerror}"

@@ -97,7 +97,7 @@ class Service:
     ) -> None:
         """Wire the parts; nothing runs yet."""
         self._settings = settings
-        self._directory = DataDirectory(settings.data_dir)
+        self._directory = DataDirectory(settings.data_dir, storage=settings.archive.storage)
         self._batches = batches
         self._writer = writer
         self._spool = spool

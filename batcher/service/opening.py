@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -22,6 +21,7 @@ from batcher.service.wiring import Specs, archive_root, redactor_of, rules_of
 from batcher.settings import Settings, find_clusters
 from batcher.spool.log import Log, Recovered
 from batcher.spool.writer import SpoolWriter
+from batcher.store import Root
 from batcher.watch import Fleet
 
 SEGMENTS_AT_LEAST = 8
@@ -44,7 +44,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
     specs = Specs()
     clusters = specs.of(settings)
     destination = Destination(settings)
-    directory = DataDirectory(settings.data_dir)
+    directory = DataDirectory(settings.data_dir, storage=settings.archive.storage)
     segment = settings.spool.max_bytes // SEGMENTS_AT_LEAST
     raw = Log(directory.spool, directory.quarantine, segment_bytes=segment)
     with directory.owned(), contextlib.closing(raw) as spool:
@@ -77,7 +77,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
         yield Service(settings, batches, writer, spool, edges=edges, now=now)
 
 
-def go_on(batches: Batches, root: Path, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> None:
+def go_on(batches: Batches, root: Root, *, rules: Rules, scopes: Mapping[str, Sequence[str]], now: datetime) -> None:
     """Begin a new directory with what its archive has: nothing, or the rows of one that was lost.
 
     Not asked for by the flag but by what is there: a crash may have come after the owner was replaced.

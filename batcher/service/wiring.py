@@ -1,13 +1,14 @@
 """What the configuration means to each part: rules, addresses, and how to watch a cluster. Nothing here runs."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
 
 from batcher import settings as settings_
+from batcher import store
 from batcher.connect import Connection, connect
 from batcher.connect import Trust as ServerTrust
 from batcher.errors import ConfigError
@@ -136,11 +137,9 @@ def _mapping(settings: Settings) -> tuple[tuple[Rule, ...], Trust]:
     return tuple(rule for name in said.trust for rule in sources[name]), trust
 
 
-def archive_root(settings: Settings) -> Path:
-    """Return the archive's folder. Raises :class:`ConfigError` for a URL: object stores are not supported yet."""
-    if "://" in settings.archive.path:
-        raise ConfigError([f"archive.path: {settings.archive.path!r}: only folders are supported"])
-    return Path(settings.archive.path).absolute()
+def archive_root(settings: Settings) -> store.Root:
+    """Return where the archive is. Raises :class:`ConfigError` for a URL or options that say nothing."""
+    return store.place(settings.archive.path, settings.archive.storage, os.environ)
 
 
 _Said = tuple[Cluster, list[str], tuple[str, ...]]

@@ -142,6 +142,7 @@ _FIXED = (
     "kcp.api_export",
     "kcp.relaxed_x509",
     "archive.path",
+    "archive.storage_options",
     "publish.max_pending",
     "spool",
     "leader_election",

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from batcher.settings.values import ClusterName, Duration, Model, Size
 
@@ -29,7 +29,10 @@ class Archive(Model):
     """Where the tables are, how often staged files are registered in them, and how they are kept."""
 
     path: str = "./archive"
-    """A folder."""
+    """A folder, or the URL of an S3-compatible store: ``s3://bucket/folder``."""
+    storage_options: dict[str, SecretStr] = {}
+    """How a store is reached: ``aws_endpoint_url``, ``aws_region``, ``allow_http``, ``aws_secret_access_key_file`` and
+    others. What is not said here, the usual ``AWS_`` variables say. Values are never shown."""
     interval: Duration = timedelta(seconds=60)
     """How often rows are delivered to it; until then they are in the data directory."""
     retention: Duration = timedelta(days=30)
@@ -38,6 +41,19 @@ class Archive(Model):
     """For how long warnings of incidents, critical reasons and what is pinned are kept."""
     compact_every: Duration = timedelta(hours=1)
     """How often old rows are removed, and small files are rewritten as few."""
+
+    @field_validator("path")
+    @classmethod
+    def _has_no_password(cls, value: str) -> str:
+        if "://" in value and "@" in value:
+            message = "a URL with credentials; they belong into archive.storageOptions"
+            raise ValueError(message)
+        return value
+
+    @property
+    def storage(self) -> dict[str, str]:
+        """The options of the store as it needs them: secrets, for nobody else."""
+        return {name: value.get_secret_value() for name, value in self.storage_options.items()}
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> Self:

@@ -35,5 +35,14 @@ def read_yaml(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
-        message = f"not YAML: {' '.join(str(error).split())}"
+        message = f"not YAML: {' '.join(_said(error).split())}"
         raise NotYaml(message) from None
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, and where; what stands there is left out, for it may be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    mark = error.problem_mark
+    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{error.context or ''} {error.problem or ''}{where}"

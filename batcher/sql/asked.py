@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import msgspec
@@ -26,6 +25,7 @@ from batcher.clock import monotonic
 from batcher.errors import ArchiveError, BatcherError, UsageError
 from batcher.settings import format_size
 from batcher.sql.request import REFUSED, Failure, Request, Table
+from batcher.store import Root, Store
 from batcher.text import cut, safe
 
 TABLES = tuple(COLUMNS)
@@ -108,11 +108,17 @@ def asked(directory: DataDirectory, sql: str, *, bounds: Bounds, limit: int | No
 
 
 def _tables(directory: DataDirectory) -> dict[str, Table]:
+    if isinstance(directory.archive, Store):
+        message = (
+            f"sql: the archive is in a store ({directory.archive}), and DuckDB is kept from the network; "
+            "ask a copy: batcher archive export, or batcher events"
+        )
+        raise UsageError(message)
     staged = staged_paths(directory)
     return {name: _table(directory, name, files(directory.archive, name, staged[name])) for name in TABLES}
 
 
-def _table(directory: DataDirectory, name: str, paths: Sequence[Path]) -> Table:
+def _table(directory: DataDirectory, name: str, paths: Sequence[Root]) -> Table:
     there = [str(path) for path in paths]
     if _GLOBS & set("".join({os.path.dirname(path) for path in there})):  # noqa: PTH120  many texts
         message = (

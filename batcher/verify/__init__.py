@@ -5,13 +5,13 @@ that they left; ``deep``, the batches whose input is still here are run again as
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from batcher.archive.read import ATTEMPTS, settled
 from batcher.archive.removals import Removals, removals
 from batcher.batch import DataDirectory
 from batcher.batch.process import latest
 from batcher.errors import ArchiveError, DataDirError
+from batcher.store import Root
 from batcher.verify.check import Check
 from batcher.verify.committed import check_committed
 from batcher.verify.recompute import check_recomputed
@@ -20,7 +20,7 @@ from batcher.verify.sums import check_sums
 __all__ = ["Check", "verify"]
 
 
-def verify(directory: DataDirectory, archive: Path, *, deep: bool = False) -> list[Check]:
+def verify(directory: DataDirectory, archive: Root, *, deep: bool = False) -> list[Check]:
     """Return every check over what is on disk.
 
     Raises :class:`batcher.errors.ArchiveError` if a file is missing or cannot be read, unless a check says so.
@@ -28,7 +28,7 @@ def verify(directory: DataDirectory, archive: Path, *, deep: bool = False) -> li
     return _undisturbed(directory, archive, lambda: _verify(directory, archive, deep=deep))
 
 
-def _verify(directory: DataDirectory, archive: Path, *, deep: bool) -> list[Check]:
+def _verify(directory: DataDirectory, archive: Root, *, deep: bool) -> list[Check]:
     """A part that cannot be read is told by the checks of the bytes; if they hold, it is an error."""
     checks: list[Check] = []
     unread: list[ArchiveError | DataDirError] = []
@@ -45,7 +45,7 @@ def _verify(directory: DataDirectory, archive: Path, *, deep: bool) -> list[Chec
     return checks
 
 
-def _undisturbed(directory: DataDirectory, archive: Path, read: Callable[[], list[Check]]) -> list[Check]:
+def _undisturbed(directory: DataDirectory, archive: Root, read: Callable[[], list[Check]]) -> list[Check]:
     """What ``read`` returns, reading again when a part of it was retired or removed meanwhile."""
     for _ in range(ATTEMPTS - 1):
         before = _gone(directory, archive)
@@ -60,6 +60,6 @@ def _undisturbed(directory: DataDirectory, archive: Path, read: Callable[[], lis
     return read()
 
 
-def _gone(directory: DataDirectory, archive: Path) -> tuple[int, Removals]:
+def _gone(directory: DataDirectory, archive: Root) -> tuple[int, Removals]:
     """Before which batch the directory has none, and of which the archive has lost rows."""
     return next((commit.batch for commit in directory.commits()), 0), removals(archive)

@@ -6,18 +6,18 @@ the bytes.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from batcher import disk
+from batcher import disk, store
 from batcher.archive.read import open_to_read, paths_of
 from batcher.archive.tables import is_delivered
 from batcher.batch import Commit, DataDirectory
 from batcher.errors import DataDirError
 from batcher.staging import DELIVERED, StagedFile
+from batcher.store import Root
 from batcher.verify.check import Check, first_difference
 
 
-def check_committed(directory: DataDirectory, archive: Path, *, files: bool) -> list[Check]:
+def check_committed(directory: DataDirectory, archive: Root, *, files: bool) -> list[Check]:
     """Return the checks over all commits that are still here; those of their ``files`` only if asked for."""
     commits = directory.commits()
     checks = [first_difference("changes of each commit = its digest", _changes(directory, commits))]
@@ -34,7 +34,7 @@ def _changes(directory: DataDirectory, commits: list[Commit]) -> Iterator[tuple[
             yield commit.batch, str(error)
 
 
-def _files(directory: DataDirectory, archive: Path, commits: list[Commit]) -> Iterator[tuple[int, str]]:
+def _files(directory: DataDirectory, archive: Root, commits: list[Commit]) -> Iterator[tuple[int, str]]:
     for commit in commits:
         for file in commit.files:
             data = _bytes(directory, archive, file)
@@ -44,18 +44,23 @@ def _files(directory: DataDirectory, archive: Path, commits: list[Commit]) -> It
                 yield commit.batch, f"{file.table}/{file.name}: is gone"
 
 
-def _bytes(directory: DataDirectory, archive: Path, file: StagedFile) -> bytes | None:
+def _bytes(directory: DataDirectory, archive: Root, file: StagedFile) -> bytes | None:
     """A delivered file first: the staged one may be gone, or about to be."""
-    for root in (archive, directory.staged, archive):
+    roots: tuple[Root, ...] = (archive, directory.staged, archive)
+    for root in roots:
         try:
-            return (root / file.table / file.name).read_bytes()
+            return store.read(root / file.table / file.name)
         except FileNotFoundError:
             continue
     return None
 
 
-def _is_rewritten(archive: Path, file: StagedFile) -> bool:
+def _is_rewritten(archive: Root, file: StagedFile) -> bool:
     """Whether a delivered file's rows are in others by now: then no byte of it is left, and nothing is missing."""
     table = open_to_read(archive, file.table) if file.table in DELIVERED else None
     path = archive / file.table / file.name
-    return table is not None and is_delivered(table, file.table, path.name) and path not in paths_of(table)
+    return (
+        table is not None
+        and is_delivered(table, file.table, path.name)
+        and path not in paths_of(archive / file.table, table)
+    )

@@ -8,7 +8,6 @@ upgrade may count otherwise, and must not rewrite history.
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -26,6 +25,7 @@ from batcher.schema import LINKED
 from batcher.spool.log import Log
 from batcher.spool.position import Place
 from batcher.staging import DATED_BY, DELIVERED
+from batcher.store import Root
 from batcher.verify.check import Check, first_difference
 from batcher.verify.rows import difference
 
@@ -50,7 +50,7 @@ Difference = tuple[str, int, str]
 """What was compared, the batch, and how it differs."""
 
 
-def check_recomputed(directory: DataDirectory, archive: Path) -> list[Check]:
+def check_recomputed(directory: DataDirectory, archive: Root) -> list[Check]:
     """Return a check for each table, and of sums and changes, over the batches that can be run again.
 
     The first says which those are.
@@ -74,7 +74,7 @@ INPUTS = "all that a batch depends on can be read"
 class _Run:
     """One pass over the batches, and the account of which were computed."""
 
-    def __init__(self, directory: DataDirectory, archive: Path) -> None:
+    def __init__(self, directory: DataDirectory, archive: Root) -> None:
         self._directory = directory
         self._archive = archive
         self._removed = removals(archive)

@@ -7,7 +7,6 @@ sums are not. Nothing is computed again from what was received: that is :mod:`ba
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
 
@@ -19,6 +18,7 @@ from batcher.batch.quarantine import collected, left, quarantined, retries, revi
 from batcher.pipeline import State
 from batcher.schema import REVISION, SUMS
 from batcher.stages.filter import kind_of_verdict
+from batcher.store import Root
 from batcher.telemetry import Verdict
 from batcher.verify.check import Check, first_difference
 
@@ -28,7 +28,7 @@ _EQUAL = (
 )
 
 
-def check_sums(directory: DataDirectory, archive: Path, last: Commit, state: State) -> list[Check]:
+def check_sums(directory: DataDirectory, archive: Root, last: Commit, state: State) -> list[Check]:
     """Return every check over the batches up to ``last``, in the order of a line's way through the system."""
     paths = staged_paths(directory)
 

@@ -15,6 +15,7 @@ from batcher.archive.purge import Purge, purge_all
 from batcher.archive.retain import Policy, retain_all
 from batcher.archive.vacuum import vacuum_all
 from batcher.batch.process import staged_paths
+from batcher.store import Root
 from batcher.verify import verify
 from tests.history import START_AT, History, history
 from tests.sections import event, watched
@@ -49,8 +50,8 @@ def batch(h: History) -> list[tuple[int, int]]:
     return [(number, version) for version in versions]
 
 
-def vacuum(root: Path) -> None:
-    for path in root.rglob("*.parquet"):
+def vacuum(root: Root) -> None:
+    for path in Path(str(root)).rglob("*.parquet"):
         os.utime(path, (START_AT.timestamp(), START_AT.timestamp()))
     vacuum_all(root, now=SOON, after=timedelta(0))
 

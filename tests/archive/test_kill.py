@@ -16,6 +16,7 @@ from batcher.archive.keep import keep
 from batcher.archive.retain import Policy
 from batcher.batch import DataDirectory
 from batcher.batch.process import staged_paths
+from batcher.store import Root
 from batcher.verify import verify
 from tests.history import START_AT, history
 from tests.sections import event, watched
@@ -61,7 +62,7 @@ class Dying(disk.System):
         super().unlink(path)
 
 
-def kept(root: Path, at: int, *, really: bool = False) -> int:
+def kept(root: Root, at: int, *, really: bool = False) -> int:
     """Keep the archive, and die at step ``at``; return how many steps were left when it did not."""
     system = Dying(at, really=really)
     with disk.using(system):

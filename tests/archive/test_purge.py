@@ -70,7 +70,7 @@ def test_batches_of_which_nothing_was_purged_are_still_counted(tmp_path: Path) -
         h.batch(watched(event("y", 9, namespace="jobs")), minute=40)
         deliver(h)
         assert failed(h) == []
-        (path,) = (h.directory.archive / "occurrences").rglob("0123456789abcdef-000000000004.parquet")
+        (path,) = Path(str(h.directory.archive / "occurrences")).rglob("0123456789abcdef-000000000004.parquet")
         pl.read_parquet(path).clear().write_parquet(path)
         assert "revisions = rows of occurrences: batch 4: 1 said, 0 found" in failed(h)
 

@@ -107,7 +107,7 @@ def test_a_row_that_is_missing_in_a_batch_that_lost_none_is_found(tmp_path: Path
         play(h)
         deliver(h)
         retain_all(h.directory.archive, POLICY, pins=[], now=START_AT + timedelta(days=31))
-        root = h.directory.archive / "occurrences"
+        root = Path(str(h.directory.archive / "occurrences"))
         (path,) = root.rglob("0123456789abcdef-000000000003.parquet")
         pl.read_parquet(path).clear().write_parquet(path)
         assert "revisions = rows of occurrences: batch 3: 1 said, 0 found" in failed(h)

@@ -115,3 +115,26 @@ async def test_run_refuses_an_unknown_gate_before_anything_is_opened(tmp_path: P
     assert process.returncode == 2
     assert err.decode() == f"{file}: 1 problem\n  featureGates: Foo: unknown feature gate; known: AutomaticResync\n"
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_store_is_checked_and_its_options_are_in_nothing_that_is_printed(tmp_path: Path) -> None:
+    options = {"aws_secret_access_key": "canary", "aws_region": "eu-1"}
+    file = written(tmp_path / "c.yaml", archive={"path": "s3://bucket/fleet", "storageOptions": options})
+    other = written(
+        tmp_path / "d.yaml", archive={"path": "gs://bucket/fleet", "storageOptions": options | {"x": "canary"}}
+    )
+    for command, code in (
+        (("validate", file), 0), (("validate", other), 2), (("diff", file), 0), (("diff", file, other), 0),
+        (("diff", file, other, "-o", "json"), 0),
+    ):  # fmt: skip
+        found, out, err = await config(*command)
+        assert found == code, err
+        assert "canary" not in out + err
+    _, _, err = await config("validate", other)
+    assert "archive.path: not a URL such as s3://bucket/folder" in err
+    assert "archive.storageOptions.x: unknown; known: " in err
+    file = written(tmp_path / "e.yaml", archive={"path": "s3://k:canary@bucket/fleet"})
+    assert await config("diff", file) == (2, "", "\n".join([
+        f"{file}: 1 problem",
+        "  archive.path: a URL with credentials; they belong into archive.storageOptions", "",
+    ]))  # fmt: skip

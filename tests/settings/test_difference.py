@@ -41,6 +41,19 @@ def test_entries_of_lists_are_known_by_their_names_and_not_by_their_places() -> 
     ]
 
 
+def _with_secret(number: int) -> dict[str, object]:
+    return {"archive": {"storageOptions": {"aws_secret_access_key": f"canary {number}"}}}
+
+
+def test_a_secret_that_differs_is_told_to_differ_and_is_not_shown() -> None:
+    one, other = (_with_secret(n) for n in (1, 2))
+    path, hidden = "archive.storageOptions.aws_secret_access_key", "**********"
+    assert told(one, other) == [(path, hidden, hidden)]
+    assert told(one, one) == []
+    assert "canary" not in f"{valid(**one)!r}"
+    assert [d.needs_restart for d in differences(valid(**one), valid(**other))] == [True]
+
+
 def test_what_only_a_restart_changes_is_marked() -> None:
     found = differences(valid(), valid(dataDir="/x", batch={"interval": "2s"}, log={"level": "debug"}))
     assert {d.path: d.needs_restart for d in found} == {"dataDir": True, "batch.interval": False, "log.level": True}

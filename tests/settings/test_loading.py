@@ -137,6 +137,14 @@ def test_a_file_that_is_no_yaml_hides_no_wrong_variable(file: Path) -> None:
     assert [problem.partition(":")[0] for problem in found] == ["not YAML", "BATCHER_LOG__LEVEL", "BATCHER_ZZZ"]
 
 
+def test_what_is_no_yaml_is_told_with_its_place_and_not_repeated(file: Path) -> None:
+    (problem,) = refused(file, {"BATCHER_ARCHIVE__STORAGE_OPTIONS": "{aws_secret_access_key: canary: x"})
+    assert problem == (
+        "BATCHER_ARCHIVE__STORAGE_OPTIONS: not YAML: while parsing a flow mapping expected ',' or '}', but got ':', "
+        "line 1, column 31"
+    )
+
+
 def test_a_wrong_variable_alone_is_refused_too(file: Path) -> None:
     assert refused(file, {"BATCHER_ZZZ": "1"}) == ["BATCHER_ZZZ: zzz: unknown setting"]
 

@@ -137,7 +137,7 @@ def test_a_delivered_row_is_compared_as_well(tmp_path: Path) -> None:
     with history(tmp_path / "data") as h:
         play(h)
         deliver(h)
-        (path,) = (h.directory.archive / "occurrences").glob("*/*-000000000002.parquet")
+        (path,) = Path(str(h.directory.archive / "occurrences")).glob("*/*-000000000002.parquet")
         set_to("message", "\x1b[2J")(pl.read_parquet(path, hive_partitioning=False)).write_parquet(path)
         assert "message is \x1b[2J, recomputed Back-off restarting" in deep(h)[OF_ROWS]
 
