@@ -95,7 +95,7 @@ def run(
     event_ttl = lifetime(rules.event_ttls, rules.event_ttl)
     contacts = decoded.contacts.lazy()
     clocks = _collect(run_clocks(contacts, known_clocks))
-    lines, counted = _lines(listen(measure(decoded.lines.lazy()), clocks), seen, known_clocks, again)
+    lines, counted = _lines(listen(measure(_in_order(decoded.lines).lazy()), clocks), seen, known_clocks, again)
     rows = _collect(deduplicate(lines, counted, event_ttl=event_ttl))
     defined = redefined(state["definitions"], rules.definitions)
     said = _said(state, decoded)
@@ -156,7 +156,7 @@ def _lines(
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """The lines to be counted, those of ``again`` first, and what was counted before them."""
     if again.retried.lines.is_empty():
-        return lines.with_columns(pl.col("position").set_sorted()), seen  # as they were decoded
+        return lines, seen
     older = heard_now(measure(again.retried.lines.lazy()), clocks)
     return pl.concat([older, lines]), recall(seen, again.known.lazy(), older)
 
@@ -353,11 +353,14 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _collected(frame: pl.LazyFrame) -> pl.DataFrame:
-    """Say also of rows that lie by position that they do: a sort of what is sorted costs a copy of every column."""
-    done = frame.collect(engine="in-memory")
-    if "position" not in done.columns or not done["position"].is_sorted():
-        return done
-    return done.with_columns(pl.col("position").set_sorted())
+    return _in_order(frame.collect(engine="in-memory"))
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Say of rows that lie by position that they do: a sort of what is sorted costs a copy of every column."""
+    if "position" not in rows.columns or not rows["position"].is_sorted():
+        return rows
+    return rows.with_columns(pl.col("position").set_sorted())
 
 
 def _counted_again(rows: pl.LazyFrame) -> pl.LazyFrame:
