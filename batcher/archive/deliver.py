@@ -19,7 +19,7 @@ from batcher import store
 from batcher.archive import log
 from batcher.archive.owner import confirm_owner
 from batcher.archive.tables import COLUMNS, DATE, app, open_table
-from batcher.errors import ArchiveError
+from batcher.errors import ArchiveError, UsageError
 from batcher.staging import StagedFile
 from batcher.store import Root
 
@@ -29,11 +29,16 @@ __all__ = ["COLUMNS", "Deliverer"]
 class Deliverer:
     """Delivers the staged files of one data directory to the archive at ``root``."""
 
-    def __init__(self, root: Root, staged: Path, owner: str) -> None:
-        """Take files from ``staged``; ``owner`` is the data directory's id, and part of each transaction."""
+    def __init__(self, root: Root, staged: Path, owner: str, *, last: int | None = None) -> None:
+        """Take files from ``staged``; ``owner`` is the data directory's id, and part of each transaction.
+
+        ``last`` is the directory's last batch by now: an archive that has later ones of it has gone on without it.
+        """
         self._root = root
         self._staged = staged
         self._owner = owner
+        self._begun = last
+        self._confirmed: set[str] = set()
         self._tables: dict[str, DeltaTable] = {}
         self._has: dict[str, int] = {}
         self._one_at_a_time = threading.Lock()
@@ -43,7 +48,7 @@ class Deliverer:
 
         Raises :class:`ArchiveError` when the archive cannot be written; what was registered before that
         stays, and the next call goes on behind it. Raises :class:`batcher.errors.UsageError` when another data
-        directory has taken the archive over.
+        directory has taken the archive over, or an older copy of this one was put back.
         """
         with self._one_at_a_time:  # that of a service which stops may find another one under way
             return self._deliver_all(files)
@@ -62,6 +67,7 @@ class Deliverer:
         table = self._table(name)
         if name not in self._has:  # nobody else raises it, and a store is asked for the whole log
             self._has[name] = table.transaction_version(app(self._owner, name)) or 0
+            self._confirm(name, self._has[name])
         has = self._has[name]
         new = [file for file in files if file.batch > has]
         if not new:
@@ -83,6 +89,18 @@ class Deliverer:
             log.sync(self._root / name, table.version())
         self._has[name] = through
         return through
+
+    def _confirm(self, name: str, has: int) -> None:
+        """Refuse a table that had a later batch than the directory at the start: rows of another of that number would
+        be taken for delivered.
+        """
+        if name not in self._confirmed and self._begun is not None and has > self._begun:
+            message = (
+                f"archive {self._root}: had batch {has} of this data directory, whose last was {self._begun}: an older "
+                "copy of it was put back; put back the archive of that moment too, or --take-over with a new --data-dir"
+            )
+            raise UsageError(message)
+        self._confirmed.add(name)
 
     def _table(self, name: str) -> DeltaTable:
         if name not in self._tables:

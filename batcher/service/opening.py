@@ -72,7 +72,7 @@ def opened(settings: Settings, *, now: Now, take_over: bool = False) -> Iterator
                 max_pending=settings.publish.max_pending,
             ),
             destination,
-            Deliverer(root, directory.staged, directory.id),
+            Deliverer(root, directory.staged, directory.id, last=batches.last.batch),
         )
         yield Service(settings, batches, writer, spool, edges=edges, now=now)
 

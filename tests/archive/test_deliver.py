@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,50 @@ def delivered(root: Path) -> list[tuple[int, str]]:
 
 
 TWO_BATCHES = [(1, "a"), (1, "b1"), (2, "a"), (2, "b2")]
+
+
+def test_an_older_copy_of_the_directory_loses_no_row_beside_an_archive_that_has_gone_on(tmp_path: Path) -> None:
+    data, archive = tmp_path / "data", tmp_path / "archive"
+    with history(data) as h:
+        play(h, 1)
+        deliverer(h, archive).deliver(h.batches.undelivered)
+    shutil.copytree(data, tmp_path / "copy")
+    with history(data) as h:
+        play(h, 2, 3)
+        deliverer(h, archive).deliver(h.batches.undelivered)
+    shutil.rmtree(data)
+    (tmp_path / "copy").rename(data)
+    with history(data) as h:
+        begun = Deliverer(archive, h.directory.staged, h.directory.id, last=h.batches.last.batch)
+        play(h, 2, 4, 5, 6)
+        for _ in range(2):
+            with pytest.raises(UsageError, match=r"had batch 3 of this data directory, whose last was 1: an older"):
+                begun.deliver(h.batches.undelivered)
+        assert {file.batch for file in h.batches.undelivered if file.table == "occurrences"} == {1, 2, 3, 4, 5}
+
+
+class FailsOnce(Deliverer):
+    """Its disk is full for a moment, in the second batch."""
+
+    failed = False
+
+    def _copy(self, file: StagedFile) -> None:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        if file.batch == 2 and not self.failed:
+            self.failed = True
+            raise OSError(28, "No space left on device")
+        super()._copy(file)
+
+
+def test_what_it_delivered_itself_is_not_taken_for_that_of_a_later_directory(tmp_path: Path) -> None:
+    with history(tmp_path / "data") as h:
+        one = FailsOnce(tmp_path / "archive", h.directory.staged, h.directory.id, last=h.batches.last.batch)
+        play(h, 1)
+        one.deliver(h.batches.undelivered)
+        play(h, 2)
+        with pytest.raises(ArchiveError):
+            one.deliver(h.batches.undelivered)
+        assert one.deliver(h.batches.undelivered)["occurrences"] == 2
+    assert delivered(tmp_path / "archive") == TWO_BATCHES
 
 
 def test_what_was_staged_is_in_the_archive(tmp_path: Path) -> None:
