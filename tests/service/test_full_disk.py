@@ -43,7 +43,7 @@ async def test_batches_wait_for_space_and_lose_no_outcome(tmp_path: Path) -> Non
                 assert service.status.batched_at == stalled
                 system.full = False
                 await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
-                assert service.status.spool_trouble == ""
+                await until(lambda: service.status.spool_trouble == "")
                 assert stalled is not None
                 await until(lambda: (service.status.batched_at or stalled) > stalled)
                 stop.set()

@@ -1,14 +1,10 @@
 """What ``mapping.trust`` and ``mapping.syncagent`` mean to the watch and to the rules of a batch."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from batcher.errors import ConfigError
-from batcher.kinds import watched
 from batcher.service.wiring import rules_of, watched_resources
 from batcher.settings import Settings, validate
 from batcher.stages.attribute import ObjectKind
@@ -74,20 +70,3 @@ def test_a_kind_that_is_none_or_named_twice_is_refused(kinds: list[str], problem
     with pytest.raises(ConfigError) as caught:
         settings(trust=["syncagent"], syncagent={"kinds": kinds})
     assert [found[: len(problem)] for found in caught.value.problems] == [problem]
-
-
-def test_the_role_that_the_deployment_shows_allows_what_is_watched_by_default_and_no_more_than_that() -> None:
-    text = (Path(__file__).parents[2] / "deploy" / "README.md").read_text(encoding="utf-8")
-    documents = [yaml.safe_load(block) for block in re.findall("```yaml\n(.*?)```", text, re.DOTALL)]
-    (role,) = [document for document in documents if document["kind"] == "ClusterRole"]
-    allowed = {
-        (group, resource): rule["verbs"]
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
-    kinds = [watched(resource) for resource in DEFAULTS]
-    assert {(kind.group, kind.plural) for kind in kinds if kind} <= set(allowed)
-    assert allowed.pop(("", "events")) == ["get", "list", "watch"]
-    assert allowed.pop(("", "namespaces")) == ["get"]
-    assert all(verbs == ["list", "watch"] for verbs in allowed.values())
