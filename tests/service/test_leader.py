@@ -18,7 +18,7 @@ def electing(w: World, name: str = "batcher.yaml", lease: str = "batcher", **cha
     """Write a configuration whose Lease is in the first cluster; times are short."""
     election = {
         "enabled": True, "leaseName": lease, "kubeconfig": str(w.folder / "kubeconfig"), "context": "us-west1",
-        "leaseDuration": "3s", "renewDeadline": "2s", "retryPeriod": "300ms",
+        "leaseDuration": "7s", "renewDeadline": "6s", "retryPeriod": "300ms",
     }  # fmt: skip
     w.configure(leaderElection=election, **changes)
     return w.config.rename(w.folder / name)
