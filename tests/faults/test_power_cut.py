@@ -165,7 +165,10 @@ AFTER_A_KILL = {
         "sync_file < sync < Deliverer._deliver",
         without("sync_file < sync < open_table"),
     ),
-    "the fsync of a table's directory": ("make_directory < Deliverer._copy", without("sync_directory < sync", depth=2)),
+    "the fsync of a table's directory": (
+        "make_directory < write < Deliverer._copy",
+        without("sync_directory < sync", depth=2),
+    ),
 }
 """By which sync the process is killed, and which is missing afterwards."""
 

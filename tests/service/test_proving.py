@@ -1,6 +1,7 @@
 """The hourly proof beside a service: how it ends well, and how it does not."""
 
 import asyncio
+import contextlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,8 +41,11 @@ async def test_a_proof_that_cannot_be_made_is_told_as_one(tmp_path: Path) -> Non
 
 def children() -> list[str]:
     """The processes that this one has started and that have not been waited for."""
-    threads = Path(f"/proc/{os.getpid()}/task").iterdir()
-    return [child for thread in threads for child in (thread / "children").read_text(encoding="ascii").split()]
+    found: list[str] = []
+    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            found += (thread / "children").read_text(encoding="ascii").split()
+    return found
 
 
 async def test_the_end_of_the_service_is_the_end_of_the_proof(tmp_path: Path) -> None:
