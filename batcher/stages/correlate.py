@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
-import xxhash
 
 from batcher.schema import ALIKE, CAUSES, INCIDENT, MEMBERS, SESSION, TIME, Columns
 from batcher.stages import details
 from batcher.stages.aggregate import summary_id
 from batcher.stages.enrich import regard_owner
 from batcher.stages.grade import NORMAL, grade
+from batcher.stages.name import measured_text, named
 from batcher.telemetry import Dimension, SummaryKind
 
 PULLING, MOUNTING = "BackOff", "FailedMount"
@@ -168,14 +168,9 @@ def _in_sessions(rows: pl.LazyFrame, members: pl.LazyFrame, *, window: timedelta
 
 def incident_id() -> pl.Expr:
     """128 bits of xxh3 over the lengths and values of :data:`batcher.schema.INCIDENT`, in hex: stable for ever."""
-    values = {name: pl.col(name).cast(pl.String) for name in INCIDENT}
-    values["began_at"] = pl.col("began_at").dt.timestamp("us").cast(pl.String)
-    measured = [part for value in values.values() for part in (value.str.len_bytes().cast(pl.String), value)]
-    return pl.concat_str(measured, separator=" ").map_batches(_hash, return_dtype=pl.String)
-
-
-def _hash(texts: pl.Series) -> pl.Series:
-    return pl.Series([xxhash.xxh3_128_hexdigest(text.encode()) for text in texts.to_list()], dtype=pl.String)
+    values = {name: pl.col(name) for name in INCIDENT} | {"began_at": pl.col("began_at").dt.timestamp("us")}
+    parts = [part for value in values.values() for part in measured_text(value.cast(pl.String))]
+    return named(pl.concat_str(parts, separator=" "))
 
 
 def fold_members(members: pl.LazyFrame, added: pl.LazyFrame) -> pl.LazyFrame:

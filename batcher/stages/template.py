@@ -14,14 +14,14 @@ from collections.abc import Sequence
 import polars as pl
 
 from batcher.redact import Redaction, redacted
+from batcher.stages.generated import SAFE
 from batcher.telemetry import SummaryKind
 
 LONGEST = 1024
 """Characters of a message that take part: what kcp takes of one; longer ones differ in stack traces, not in meaning."""
 
 _BEFORE = r"(^|[\s\"'`(\[=<>,/~])"
-_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
-_RANDOM = "|".join(f"{_SAFE}{{{at}}}[2-9]{_SAFE}{{{4 - at}}}" for at in range(5))
+_RANDOM = "|".join(f"{SAFE}{{{at}}}[2-9]{SAFE}{{{4 - at}}}" for at in range(5))
 """Five characters of which one is a digit, so that no word is taken for them: five of six random suffixes."""
 _HEX4 = "[0-9a-fA-F]{4}"
 _UNIT = r"(?:%|[a-zA-Zµ]{1,3}(?:\d+(?:\.\d+)?[a-zµ]{1,2})*\b|\b)"
@@ -38,9 +38,9 @@ _FORMS = (
     ("<ip>", r"\[?\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\]:\d{1,5}|\])"),
     ("${1}<path>", r"(^|[\s\"'`(\[=])(?:/[^\s\"'`:,;()\[\]]+){3,}"),
     ("-<n>", r"-\d{7,10}\b"),
-    ("-<pod>${1}", rf"-{_SAFE}{{6,10}}-{_SAFE}{{5}}(\b|_)"),
-    ("-<hash>", rf"-{_SAFE}{{8,10}}\b"),
-    ("${1}-<pod>${2}", rf"({_POD}[a-z0-9][a-z0-9<>.-]*?)-(?:{_SAFE}{{5}}|\d+)(\b|_)"),
+    ("-<pod>${1}", rf"-{SAFE}{{6,10}}-{SAFE}{{5}}(\b|_)"),
+    ("-<hash>", rf"-{SAFE}{{8,10}}\b"),
+    ("${1}-<pod>${2}", rf"({_POD}[a-z0-9][a-z0-9<>.-]*?)-(?:{SAFE}{{5}}|\d+)(\b|_)"),
     ("-<random>${1}", rf"-(?:{_RANDOM})(\b|_)"),
     ("${1}${2}${3}<n>", rf"({_CODE} ?\d+)\b|{_BEFORE}[-+]?\d+(?:[.,]\d+)*{_UNIT}|(:)\d+[kKMG]i?B\b"),
     ("${1}", r"(\d)<n>"),
