@@ -14,7 +14,7 @@ import polars as pl
 
 from batcher import schema
 from batcher.pipeline import STATE_KEYS, Change, Rules, State, advance, empty_state
-from batcher.pipeline.chains import NOT_MOVED, chains
+from batcher.pipeline.chains import NOT_MOVED, chains, news
 from batcher.stages.aggregate import summary_id
 from benchmarks.load import START
 from benchmarks.measure import Figure, figure
@@ -59,7 +59,8 @@ def _run(total: int, size: int) -> tuple[float, State, int]:
         located, parts, now = told.lazy(), _parts(told).lazy(), told["received_at"][-1]
         named = parts.unique("part").select("part", summary=summary_id()).collect().lazy()
         began = time.process_time()
-        done = chains(located, parts, named, NOT_MOVED.lazy(), state, batch=number, now=now, rules=RULES)
+        heard = news(located, state["happenings"], RULES)
+        done = chains(heard, parts, named, NOT_MOVED.lazy(), state, batch=number, now=now, rules=RULES)
         spent += time.process_time() - began
         links += len(done.links)
         nothing = {name: Change(table.clear(), table.clear().select(STATE_KEYS[name])) for name, table in state.items()}

@@ -17,7 +17,7 @@ from batcher.causes import CauseRule, Side
 from batcher.clock import to_micros
 from batcher.decode import decode
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, advance, empty_state, run
-from batcher.pipeline.chains import NOT_MOVED, Chains, chains
+from batcher.pipeline.chains import NOT_MOVED, Chains, chains, news
 from batcher.schema import LINKS, OCCURRENCES, SUMMARY_KEY, TIME, Columns
 from batcher.spool import Stream
 from batcher.spool.position import Place
@@ -77,7 +77,7 @@ class Story:
         located = frame(OCCURRENCES, rows)
         parts = parted([{name: each[name] for name in PARTS if name in each} for each in rows])
         done = chains(
-            located,
+            news(located, self.state["happenings"], self.rules),
             *parts,
             frame(dict(NOT_MOVED.schema), moved),
             self.state,
@@ -230,7 +230,8 @@ def test_a_row_that_no_summary_counts_can_be_a_cause() -> None:
     story = Story()
     story.batch(row(0, "A"), minute=0.1)
     located = frame(OCCURRENCES, [row(0.5, "B")])
-    done = chains(located, *parted([]), NOT_MOVED.lazy(), story.state, batch=2, now=at(1), rules=RULES)
+    told = news(located, story.state["happenings"], RULES)
+    done = chains(told, *parted([]), NOT_MOVED.lazy(), story.state, batch=2, now=at(1), rules=RULES)
     story.state = advance(story.state, changes(done, story.state))
     story.batch(row(0.9, "C"), minute=1)
     links = story.batch(minute=60).links
@@ -256,7 +257,8 @@ def test_a_row_that_is_told_in_several_places_is_linked_where_it_is_mapped() -> 
     copies = [{"position": each["position"], "reason": each["reason"], "workspace": place, "origin": origin}
               for each in (row(0, "A"), row(0.5, "B"))
               for place, origin in (("root:sre", "root:shop/shop"), ("root:shop", ""))]  # fmt: skip
-    chains_ = chains(located, *parted(copies), NOT_MOVED.lazy(), story.state, batch=1, now=at(60), rules=RULES)
+    told = news(located, story.state["happenings"], RULES)
+    chains_ = chains(told, *parted(copies), NOT_MOVED.lazy(), story.state, batch=1, now=at(60), rules=RULES)
     assert chains_.links.select("workspace", "effect_reason").rows() == [("root:shop", "B")]
 
 

@@ -20,7 +20,7 @@ from batcher.archive.deliver import COLUMNS
 from batcher.archive.read import scan, settled
 from batcher.decode import cluster_key
 from batcher.pipeline import STATE_COLUMNS, STATE_KEYS, Change, Result, Rules, State, empty_state, told
-from batcher.pipeline.chains import NOT_MOVED, chains
+from batcher.pipeline.chains import NOT_MOVED, chains, news
 from batcher.schema import LATER_KEY, OPEN_SLOTS, SESSION, SUMS, completed
 from batcher.spool.position import START, Place, place_of
 from batcher.stages.adopt import served_now, uses
@@ -226,7 +226,9 @@ def _chained(
 ) -> dict[str, pl.LazyFrame]:
     """What may still be a cause or an effect; which links were written is in the archive."""
     recent = occurrences.filter(pl.col("received_at") >= last.at - LINKED_WITHIN)
-    done = chains(recent, parts, gathered, NOT_MOVED.lazy(), empty_state(), batch=last.batch, now=now, rules=rules)
+    state = empty_state()
+    told = news(recent, state["happenings"], rules)
+    done = chains(told, parts, gathered, NOT_MOVED.lazy(), state, batch=last.batch, now=now, rules=rules)
     links = scan(root, "links", since=last.at - REMEMBERED)
     return {
         "happenings": done.happenings.lazy(),

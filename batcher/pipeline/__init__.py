@@ -12,7 +12,7 @@ import polars as pl
 
 from batcher import schema
 from batcher.decode import Decoded, Retried
-from batcher.pipeline.chains import chains
+from batcher.pipeline.chains import News, chains, news
 from batcher.pipeline.incidents import Given, still_open, tell
 from batcher.pipeline.result import Result, result
 from batcher.pipeline.rules import Rules
@@ -102,7 +102,9 @@ def run(
     targets = _collect(_located(rows.filter("is_new"), said, rules))
     mapped = _mapped(state, said, uses(targets), now, rules, ends=defined.ends)
     located = _collect(_routed(targets, mapped.judged, placed, rules))
-    happened = _collect(_happened(located, mapped.judged, rules))
+    happened, *told_of = _collect_all(
+        [_happened(located, mapped.judged, rules), *news(located, state["happenings"], rules)]
+    )
     folded = _collect(_folded(happened, placed, rules))
     parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
     gathered = _collect(gather(parts))
@@ -115,7 +117,7 @@ def run(
         all_over=defined.ends,
     )
     renewed = _renewed(mapped, outcomes.lazy(), again, batch, now)
-    linked = chains(located, parts, gathered, mapped.moved, state, batch=batch, now=now, rules=rules)
+    linked = chains(News(*told_of), parts, gathered, mapped.moved, state, batch=batch, now=now, rules=rules)
     given = Given(happened, parts, gathered, mapped.claims, renewed.summaries, renewed.touched, linked.explained)
     telling = tell(state, given, batch=batch, now=now, rules=rules, collect=_collected)
     frames = {
@@ -350,6 +352,11 @@ def _collect(frame: pl.LazyFrame) -> pl.LazyFrame:
     In memory, because the streaming engine gives groups in an order that differs from run to run.
     """
     return _collected(frame).lazy()
+
+
+def _collect_all(frames: Sequence[pl.LazyFrame]) -> list[pl.LazyFrame]:
+    """The same for several that do not need one another: each leaves cores idle that the others can use."""
+    return [_in_order(frame).lazy() for frame in pl.collect_all(frames, engine="in-memory")]
 
 
 def _collected(frame: pl.LazyFrame) -> pl.DataFrame:

@@ -46,6 +46,25 @@ class Chains(NamedTuple):
     pods_gone: pl.DataFrame
 
 
+class News(NamedTuple):
+    """What the rows of a batch tell of, on whatever workspace's behalf."""
+
+    happenings: pl.LazyFrame
+    """:func:`batcher.stages.happen.happen`."""
+    sightings: pl.LazyFrame
+    """:func:`batcher.stages.host.sightings`."""
+
+
+def news(rows: pl.LazyFrame, known: pl.DataFrame, rules: Rules) -> News:
+    """Describe what located ``rows`` (:data:`batcher.schema.OCCURRENCES`) are the first to tell of.
+
+    ``known``: :data:`batcher.schema.HAPPENINGS` of the state. To be computed by the caller, beside what else starts
+    from these rows: most of it keeps one core busy only.
+    """
+    every_rule = (*BUILT_IN, *rules.chains)
+    return News(happen(rows, _of_these_minutes(known, rows), rules=every_rule, owner=rules.owner), sightings(rows))
+
+
 class _Renamed(NamedTuple):
     """A table of the state in which summaries have the names that they have by now."""
 
@@ -63,7 +82,7 @@ class _Judged(NamedTuple):
 
 
 def chains(
-    rows: pl.LazyFrame,
+    told: News,
     parts: pl.LazyFrame,
     gathered: pl.LazyFrame,
     moved: pl.LazyFrame,
@@ -73,17 +92,16 @@ def chains(
     now: datetime,
     rules: Rules,
 ) -> Chains:
-    """Link what ``rows`` tell of, and what was told before and is due by ``now``.
+    """Link what the batch ``told`` of, and what was told before and is due by ``now``.
 
-    In: located rows (:data:`batcher.schema.OCCURRENCES`); ``parts`` of :func:`batcher.stages.aggregate.sessions`,
-    ``gathered`` of ``gather`` there; ``moved`` of :func:`batcher.stages.adopt.moves`; the state before the batch.
+    In: :func:`news`; ``parts`` of :func:`batcher.stages.aggregate.sessions`, ``gathered`` of ``gather`` there;
+    ``moved`` of :func:`batcher.stages.adopt.moves`; the state before the batch.
     """
     moves, every_rule = moved.collect(), (*BUILT_IN, *rules.chains)
     known = _renamed(state["happenings"], moves, _AT, of=("", "root_"))
     causes = _renamed(state["causes"], moves, ("summary",), of=("", "root_"))
-    seen, pods = _done(sightings(rows)).lazy(), state["pods"].lazy()
-    told = _done(happen(rows, _of_these_minutes(known.now, rows), rules=every_rule, owner=rules.owner)).lazy()
-    new = _done(_counted(_done(host(told, pods, seen)).lazy(), parts, gathered))
+    seen, pods = told.sightings, state["pods"].lazy()
+    new = _done(_counted(_done(host(told.happenings, pods, seen)).lazy(), parts, gathered))
     judged = _judged(known.now, new, now, every_rule)
     changed = _over(judged.happenings, known.changed, _AT)
     is_over = pl.col("is_judged") & (pl.col("kept_until") < now)

@@ -70,7 +70,7 @@ def sessions(
     found = (
         numbered.select("row", "same", "received", "adopted_by", is_plain=pl.col("kind") == "")
         .join(known, on="same", how="left", maintain_order="left")
-        .sort("same", "row")
+        .sort("same", maintain_order=True)
         .with_columns(is_first=(pl.col("same") != pl.col("same").shift(1)).fill_null(value=True))
         .with_columns(begins=_begins(window))
         .with_columns(began_at=pl.when("begins").then("received").when("is_first").then("open_began").forward_fill())

@@ -16,12 +16,13 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from batcher.schema import ALIKE, CAUSES, INCIDENT, MEMBERS, SESSION, TIME, Columns
+from batcher.schema import ALIKE, CAUSES, INCIDENT, MEMBERS, TIME, Columns
 from batcher.stages import details
 from batcher.stages.aggregate import summary_id
 from batcher.stages.enrich import regard_owner
 from batcher.stages.grade import NORMAL, grade
 from batcher.stages.name import measured_text, named
+from batcher.stages.once import once
 from batcher.telemetry import Dimension, SummaryKind
 
 PULLING, MOUNTING = "BackOff", "FailedMount"
@@ -55,6 +56,7 @@ STAGED: Columns = {
 _SAYS_IT_AGAIN = "^Error: (ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName|ImageInspectError)$"
 """The kubelet says each failed pull twice, once with the image: this one would be an incident beside it."""
 _OBJECT = ("regarding_api_version", "regarding_kind", "regarding_name")
+_SUMS, _LEAST, _MOST = ("revisions", "occurrences"), ("first_seen",), ("position", "last_at", "last_seen")
 
 
 def keyed(rows: pl.LazyFrame, *, critical: Sequence[str] = ()) -> pl.LazyFrame:
@@ -84,19 +86,18 @@ def _said(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Add ``wanted``, the dimension of the reason, ``found``, the value in it, and ``alike``, what it is told under."""
     reason, tables = pl.col("reason"), DIMENSIONS.items()
     wanted = {dimension: reason.is_in(list(reasons)) for dimension, reasons in tables}
-    of = {dimension: pl.when(condition).then("message") for dimension, condition in wanted.items()}
-    made_of = details.volume(of[Dimension.VOLUME])
+    asked = pl.when(wanted[Dimension.IMAGE] | wanted[Dimension.VOLUME]).then("message")
+    text = pl.col("asked")
     values = {
-        Dimension.IMAGE: details.image(of[Dimension.IMAGE]),
+        Dimension.IMAGE: pl.col("image"),
         # The claim itself is known by its kind, whatever its message says.
-        Dimension.VOLUME: pl.when(wanted[Dimension.VOLUME]).then(
-            pl.concat_str("target_namespace", made_of, separator="/")
-        ),
-        Dimension.NODE: pl.when(wanted[Dimension.NODE] & (pl.col("regarding_kind") == "Node")).then("regarding_name"),
+        Dimension.VOLUME: pl.concat_str("target_namespace", details.volume(pl.col("made_of")), separator="/"),
+        Dimension.NODE: pl.when(pl.col("regarding_kind") == "Node").then("regarding_name"),
     }
     names = {name: alike for _, reasons in tables for name, alike in reasons.items()}
-    return rows.with_columns(
-        found=pl.coalesce(*values.values()),
+    read = once(rows.with_columns(asked=asked), "asked", image=details.image(text), made_of=details.named_volume(text))
+    return read.with_columns(
+        found=pl.coalesce(pl.when(wanted[dimension]).then(value) for dimension, value in values.items()),
         wanted=pl.coalesce(pl.when(condition).then(pl.lit(d.value)) for d, condition in wanted.items()),
         alike=reason.replace(names),
     )
@@ -109,27 +110,26 @@ def correlate(
 
     In: ``parts`` of :func:`batcher.stages.aggregate.sessions`, ``keys`` of :func:`keyed`, ``members`` of the state.
     """
-    told = (*SESSION, "cluster", "position", "last_at", "revisions", "occurrences")
-    plain = parts.filter((pl.col("origin") == "") & (pl.col("kind") == SummaryKind.PLAIN.value)).select(
-        *told, line="part",
-        first_seen=pl.min_horizontal("first_seen", "last_at"), last_seen=pl.min_horizontal("last_seen", "last_at"),
-    )  # fmt: skip
-    rows = plain.join(keys, on="position").sort("position")
-    of_line = [name for name in SESSION if name != "workspace"]
+    is_plain = (pl.col("origin") == "") & (pl.col("kind") == SummaryKind.PLAIN.value)
+    plain = parts.filter(is_plain).with_columns(
+        first_seen=pl.min_horizontal("first_seen", "last_at"), last_seen=pl.min_horizontal("last_seen", "last_at")
+    )
+    # Named once a part: a session has many columns, and few of them are told of a member.
+    names = plain.unique("part").select("part", "cluster_uid", "target_namespace", summary=summary_id(), said="reason")
+    rows = plain.select("part", "workspace", "cluster", *_SUMS, *_LEAST, *_MOST).join(keys, on="position")
     newest = ("workspace", "cluster", "alike", "dimension", "value", *(f"of_{name}" for name in _OBJECT))
     return (
-        _in_sessions(rows, members, window=window, longest=longest)
-        .group_by("key", "opened_at", "slot", "line")
+        _in_sessions(rows.sort("position"), members, window=window, longest=longest)
+        .group_by("key", "opened_at", "slot", "part")
         .agg(
-            pl.col(of_line).first(),
             pl.col(newest).last(),
-            pl.col("position", "last_at", "last_seen").max(),
-            pl.col("first_seen").min(),
-            pl.col("revisions", "occurrences").sum(),
+            pl.col(_MOST).max(),
+            pl.col(_LEAST).min(),
+            pl.col(_SUMS).sum(),
             first_position=pl.col("position").min(),
             first_at=pl.col("last_at").min(),
         )
-        .with_columns(summary=summary_id(), said="reason")
+        .join(names, on="part")
         .with_columns(reason="alike", began_at="opened_at", **{name: pl.col(f"of_{name}") for name in _OBJECT})
         .with_columns(
             incident=incident_id(), **{name: pl.lit(None, CAUSES[name]) for name in CAUSES if name != "summary"}
@@ -158,7 +158,7 @@ def _in_sessions(rows: pl.LazyFrame, members: pl.LazyFrame, *, window: timedelta
     slot = (pl.col("last_at") - pl.col("opened_at")).dt.total_microseconds() // (longest // timedelta(microseconds=1))
     return (
         numbered.join(known, on="key", how="left", maintain_order="left")
-        .sort("key", "row")
+        .sort("key", maintain_order=True)
         .with_columns(is_first=(pl.col("key") != pl.col("key").shift(1)).fill_null(value=True))
         .with_columns(begins=before.is_null() | (pl.col("last_at") - before > window))
         .with_columns(opened_at=pl.when("begins").then("last_at").when("is_first").then("open_began").forward_fill())
@@ -175,19 +175,17 @@ def incident_id() -> pl.Expr:
 
 def fold_members(members: pl.LazyFrame, added: pl.LazyFrame) -> pl.LazyFrame:
     """Return ``members`` with those of the batch, both :data:`batcher.schema.MEMBERS`."""
-    sums, least = ("revisions", "occurrences"), ("first_position", "first_at", "first_seen")
-    most = ("position", "last_at", "last_seen")
-    keys = ("incident", "summary")
+    least, keys = ("first_position", "first_at", *_LEAST), ("incident", "summary")
     first = ("cause_reason", "cause_object", "cause_at", "cause_text", "confidence", *INCIDENT)
-    rest = [name for name in MEMBERS if name not in {*sums, *least, *most, *keys, *first}]
+    rest = [name for name in MEMBERS if name not in {*_SUMS, *least, *_MOST, *keys, *first}]
     return (
         pl.concat([members.select(*MEMBERS), added.select(*MEMBERS)])
         .sort("position")
         .group_by(keys, maintain_order=True)
         .agg(
-            pl.col(sums).sum(),
+            pl.col(_SUMS).sum(),
             pl.col(least).min(),
-            pl.col(most).max(),
+            pl.col(_MOST).max(),
             pl.col(first).drop_nulls().first(),
             pl.col(rest).last(),
         )

@@ -11,6 +11,7 @@ Source of the sentences: ``pkg/kubelet/images``, ``pkg/kubelet/events``, ``pkg/v
 import polars as pl
 
 from batcher.stages.generated import NUMBER, RANDOM, without
+from batcher.stages.once import once
 
 _GENERATED = f"(?:{NUMBER})?{RANDOM}"
 """A Pod of a DaemonSet or a Job, also one that a CronJob made at a minute (``metadata.generateName``)."""
@@ -51,15 +52,20 @@ def node() -> pl.Expr:
     )
 
 
-def volume(message: pl.Expr = _MESSAGE) -> pl.Expr:
-    """Return what a volume is made of, as ``kind/name``: the claim that it is about, or what ``message`` names.
+def volume(named: pl.Expr) -> pl.Expr:
+    """Return what a volume is made of, as ``kind/name``: the claim that it is about, or what is ``named``.
 
     The name of a volume within a Pod says nothing: half of all Pods call theirs ``config`` or ``data``.
     """
-    named = [pl.concat_str(pl.lit(f"{kind}/"), message.str.extract(pattern)) for kind, pattern in _MADE_OF.items()]
     is_claim = pl.col("regarding_kind") == "PersistentVolumeClaim"
+    claim = pl.concat_str(pl.lit("PersistentVolumeClaim/"), "regarding_name")
+    return pl.coalesce(pl.when(is_claim).then(claim), named)
+
+
+def named_volume(message: pl.Expr = _MESSAGE) -> pl.Expr:
+    """Return what ``message`` says that a volume is made of."""
     return pl.coalesce(
-        pl.when(is_claim).then(pl.concat_str(pl.lit("PersistentVolumeClaim/"), "regarding_name")), *named
+        pl.concat_str(pl.lit(f"{kind}/"), message.str.extract(pattern)) for kind, pattern in _MADE_OF.items()
     )
 
 
@@ -72,4 +78,6 @@ def workload() -> pl.Expr:
 
 def with_details(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Add ``image, volume, node, container`` to rows (:data:`batcher.schema.OCCURRENCES`)."""
-    return rows.with_columns(image=image(), volume=volume(), node=node(), container=container())
+    text = pl.col("message")
+    read = once(rows, "message", image=image(text), made_of=named_volume(text))
+    return read.with_columns(volume=volume(pl.col("made_of")), node=node(), container=container()).drop("made_of")

@@ -17,6 +17,7 @@ import polars as pl
 from polars.expr.whenthen import ChainedThen
 
 from batcher.stages.generated import HASH, RANDOM, without
+from batcher.stages.once import once
 
 _MINUTE = "-(?:2[89]|3[0-5])[0-9]{6}"
 """Minutes since 1970 from 2023 to 2038: no date that a person would write into a name."""
@@ -52,7 +53,7 @@ def regard_owner(rows: pl.LazyFrame) -> pl.LazyFrame:
         for part in ("api_version", "kind", "namespace", "name", "field_path")
     }
     return (
-        rows.with_columns(scheduler=scheduled, deployment=guessed_owner())
+        once(rows, "regarding_kind", "regarding_name", scheduler=scheduled, deployment=guessed_owner())
         .with_columns(owner=owner)
         .with_columns(
             regarding_api_version=_either("batch/v1", f"{OWNER_GROUP}/v1").otherwise("regarding_api_version"),

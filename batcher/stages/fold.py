@@ -189,7 +189,7 @@ def _stretches(rows: pl.LazyFrame, window: timedelta) -> pl.LazyFrame:
     ordered = numbered.cache()
     silences = (
         ordered.select("row", "own", "received_at")
-        .sort("own", "row")
+        .sort("own", maintain_order=True)
         .with_columns(previous_at=pl.when(pl.col("own") == pl.col("own").shift(1)).then(pl.col("received_at").shift(1)))
         .with_columns(starts=(pl.col("received_at") - pl.col("previous_at") > window).fill_null(value=True))
         .with_columns(stretch=pl.col("starts").cum_sum())

@@ -18,6 +18,7 @@ from batcher.schema import HAPPENED, HAPPENINGS, ROOT, TIME
 from batcher.stages import details
 from batcher.stages.enrich import regard_owner
 from batcher.stages.generated import NUMBER, RANDOM, without
+from batcher.stages.once import once
 
 SKEW = timedelta(seconds=30)
 """Between two clocks of a cluster: a cause may look so much later than its effect."""
@@ -51,8 +52,7 @@ def happen(rows: pl.LazyFrame, known: pl.LazyFrame, *, rules: Sequence[CauseRule
     """
     told = rows.filter((pl.col("grew") > 0) & pl.col("reason").is_in(sorted(reasons(rules))))
     timed = _minutes(
-        told.with_columns(
-            about=_about(),
+        once(told, "reason", "message", about=_about()).with_columns(
             happened_at=pl.min_horizontal("last_at", "received_at"),
             is_warning=pl.col("type") == "Warning",
         )
@@ -98,10 +98,11 @@ def with_things(rows: pl.LazyFrame, *, owner: bool) -> pl.LazyFrame:
         pl.coalesce(pl.col("message").str.extract(_MENTIONED), pl.col("message").str.extract(_OF_STATEFUL_SET))
     )
     made_kind = pl.when(pl.col("message").str.starts_with("Created job")).then(pl.lit("Job")).otherwise(pl.lit("Pod"))
-    known = rows.with_columns(
+    text = pl.col("message")
+    named = pl.coalesce(details.named_volume(text), text.str.extract(_PROVISIONED))
+    known = once(rows, "message", made_of=named, image=details.image(text).fill_null("")).with_columns(
         node=details.node().fill_null(""),
-        volume=pl.coalesce(details.volume(), pl.col("message").str.extract(_PROVISIONED), pl.lit("")),
-        image=details.image().fill_null(""),
+        volume=details.volume(pl.col("made_of")).fill_null(""),
         other_kind=pl.when(made.is_not_null()).then(made_kind).otherwise("related_kind"),
         other_name=pl.coalesce(made, "related_name"),
         own_kind="regarding_kind",

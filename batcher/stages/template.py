@@ -15,6 +15,7 @@ import polars as pl
 
 from batcher.redact import Redaction, redacted
 from batcher.stages.generated import SAFE
+from batcher.stages.once import once
 from batcher.telemetry import SummaryKind
 
 LONGEST = 1024
@@ -53,17 +54,12 @@ def template(rows: pl.LazyFrame, redactions: Sequence[Redaction] = ()) -> pl.Laz
 
     In: ``kind, message, template``. Each message is looked at once, however many rows have it, after ``redactions``.
     """
-    is_plain, rows = pl.col("kind") == SummaryKind.PLAIN.value, rows.cache()
-    messages = (
-        rows.filter(is_plain)
-        .select("message")
-        .unique()
-        .with_columns(found=templated(redacted(pl.col("message"), redactions)))
-    )
+    is_plain = pl.col("kind") == SummaryKind.PLAIN.value
+    plain = rows.with_columns(plain=pl.when(is_plain).then("message"))
     return (
-        rows.join(messages, on="message", how="left", maintain_order="left")
+        once(plain, "plain", found=templated(redacted(pl.col("plain"), redactions)))
         .with_columns(template=pl.when(is_plain).then(pl.col("found").fill_null("")).otherwise("template"))
-        .drop("found")
+        .drop("plain", "found")
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.schema import OCCURRENCES
-from batcher.stages.details import container, image, node, volume, with_details, workload
+from batcher.stages.details import container, image, named_volume, node, volume, with_details, workload
 from tests.stages.rows import frame
 
 
@@ -47,11 +47,14 @@ def test_an_image_is_what_the_message_quotes(message: str, expected: str | None)
     ],
 )
 def test_a_volume_is_what_it_is_made_of_and_not_what_a_pod_calls_it(message: str, expected: str | None) -> None:
-    assert read(volume(), message=message) == expected
+    assert read(volume(named_volume()), message=message) == expected
 
 
 def test_a_claim_is_its_own_volume() -> None:
-    assert read(volume(), regarding_kind="PersistentVolumeClaim", regarding_name="data") == "PersistentVolumeClaim/data"
+    assert (
+        read(volume(named_volume()), regarding_kind="PersistentVolumeClaim", regarding_name="data")
+        == "PersistentVolumeClaim/data"
+    )
 
 
 @pytest.mark.parametrize(
