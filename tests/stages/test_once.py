@@ -11,7 +11,7 @@ texts = st.one_of(st.none(), st.sampled_from(["", "a", "b", "<b>"]))
 
 
 @given(st.lists(st.tuples(texts, texts), max_size=8))
-def test_it_gives_what_an_expression_over_all_rows_would_and_null_where_there_is_no_text(
+def test_it_finds_what_a_look_at_every_row_would(
     rows: list[tuple[str, str]],
 ) -> None:
     frame = pl.DataFrame(rows, schema={"one": pl.String, "two": pl.String}, orient="row").with_row_index("row")
