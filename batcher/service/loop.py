@@ -208,8 +208,7 @@ class Service:
             snapshot = stuck or retire.snapshot
             work = Work(cut.end, cut.now, outcomes, retry, resync, letters, snapshot, retire.answered)
             many = LINES_A_BATCH in {len(retry.positions), len(letters)}
-            full = many or cut.lines >= self._settings.batch.max_rows
-            return await self._commit(work) and full
+            return await self._commit(work) and (many or cut.is_full)
 
     def _restored(self) -> set[str]:
         """Workspaces whose kcp has forgotten writes, as far as that is to be answered without being asked."""

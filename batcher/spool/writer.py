@@ -38,6 +38,8 @@ class Cut(NamedTuple):
     end: Place
     now: int
     lines: int
+    is_full: bool
+    """Whether it ends where it does because the next frame would have been too much."""
 
 
 class SpoolWriter:
@@ -181,6 +183,6 @@ class SpoolWriter:
         lines, end, received_at = 0, start, 0
         for frame in self._unplanned:
             if end != start and lines + frame.lines > max_lines:
-                return Cut(end, received_at, lines)
+                return Cut(end, received_at, lines, is_full=True)
             lines, end, received_at = lines + frame.lines, frame.end, frame.received_at
-        return Cut(end, self._writing_stamp or self._advance(), lines)
+        return Cut(end, self._writing_stamp or self._advance(), lines, is_full=False)

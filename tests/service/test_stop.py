@@ -42,3 +42,21 @@ async def test_26_ending_as_told_commits_all_that_is_on_disk_and_the_next_start_
                 await until(lambda: w.totals()["occurrences"] == w.emitter.occurrences)
                 stop.set()
         assert [check.name for check in verify(w.directory, w.directory.archive) if not check.ok] == []
+
+
+async def test_all_that_is_on_disk_is_committed_at_the_end_also_where_frames_do_not_fill_a_batch(
+    tmp_path: Path,
+) -> None:
+    happenings = script(400)
+    async with world(tmp_path) as w:
+        w.configure(batch={"interval": "10m", "maxRows": 100})
+        stop = asyncio.Event()
+        with opened(settings.load(w.config, {}), now=clock.now) as service:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(service.run(stop))
+                await until(lambda: connected(service))
+                for end in range(80, 401, 80):
+                    w.happen(happenings[end - 80 : end])
+                    await until(lambda lines=end: spooled(w) == lines)  # type: ignore[misc]
+                stop.set()
+            assert service.status.totals["received"] == 400

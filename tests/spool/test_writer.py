@@ -201,10 +201,12 @@ async def test_a_cut_takes_whole_frames_up_to_its_size(tmp_path: Path) -> None:
             ends.append(spool.log.end)
         spool.now = NOON + timedelta(seconds=9)
         noon = to_micros(NOON)
-        assert spool.writer.cut(START, 1) == (ends[0], noon, 3)
-        assert spool.writer.cut(START, 6) == (ends[1], noon + 1_000_000, 6)
-        assert spool.writer.cut(ends[0], 100) == (ends[2], noon + 9_000_000, 6)
-        assert spool.writer.cut(ends[2], 100) == (ends[2], noon + 9_000_000, 0)
+        assert spool.writer.cut(START, 1) == (ends[0], noon, 3, True)
+        assert spool.writer.cut(START, 6) == (ends[1], noon + 1_000_000, 6, True)
+        assert spool.writer.cut(START, 8) == (ends[1], noon + 1_000_000, 6, True)
+        assert spool.writer.cut(START, 9) == (ends[2], noon + 9_000_000, 9, False)
+        assert spool.writer.cut(ends[0], 100) == (ends[2], noon + 9_000_000, 6, False)
+        assert spool.writer.cut(ends[2], 100) == (ends[2], noon + 9_000_000, 0, False)
 
 
 @in_virtual_time
