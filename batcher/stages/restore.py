@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from batcher.decode import cluster_key, identity
+from batcher.decode import cluster_key, identified
 from batcher.schema import (
     CLAIMED,
     CLOCKS,
@@ -18,7 +18,6 @@ from batcher.schema import (
     MEASURES,
     MEMBERS,
     OBJECTS,
-    OCCURRENCE,
     PLACES,
     SEEN,
     SESSION,
@@ -36,9 +35,7 @@ from batcher.stages.listen import listen, run_clocks
 from batcher.stages.places import minute
 from batcher.telemetry import SummaryKind, Verdict
 
-_IDENTITY = ("cluster_uid", "namespace", "name", "identity_time", "uid")
 _TOLD = [Verdict.KEPT.value, Verdict.UNMAPPED.value, Verdict.LIMITED.value]
-_HASHES = pl.Struct({name: SEEN[name] for name in OCCURRENCE})
 
 
 def restore_clocks(occurrences: pl.LazyFrame) -> pl.LazyFrame:
@@ -55,11 +52,10 @@ def restore_seen(occurrences: pl.LazyFrame, clocks: pl.LazyFrame, *, event_ttl: 
 
     In: ``clocks`` of :func:`restore_clocks`.
     """
-    hashed = pl.struct(_IDENTITY).map_batches(_hash, return_dtype=_HASHES)
     keyed = occurrences.with_columns(
         pl.col("incarnation").fill_null(0), cluster_key=_cluster_key(), identity_time=_identity_time()
     )
-    lines = listen(keyed.with_columns(hashed.struct.unnest()), clocks)
+    lines = listen(identified(keyed), clocks)
     return remember(deduplicate(lines, empty(SEEN).lazy(), event_ttl=event_ttl))
 
 
@@ -76,12 +72,6 @@ def _identity_time() -> pl.Expr:
     whole = pl.col("first_at").dt.microsecond() == 0
     seconds, micros = (pl.col("first_at").dt.strftime(f"%Y-%m-%dT%H:%M:{part}Z") for part in ("%S", "%S%.6f"))
     return pl.coalesce("identity_time", pl.when(whole).then(seconds).otherwise(micros))
-
-
-def _hash(rows: pl.Series) -> pl.Series:
-    columns = [rows.struct.field(name).to_list() for name in _IDENTITY]
-    hashes = [identity(*row) for row in zip(*columns, strict=True)]
-    return pl.DataFrame(hashes, schema=dict(_HASHES), orient="row").to_struct()
 
 
 def restore_objects(occurrences: pl.LazyFrame, kinds: Sequence[ObjectKind]) -> pl.LazyFrame:
