@@ -1,20 +1,25 @@
 """Text for people: hostile bytes made harmless, times made short, rows made columns.
 
 Event text is written by anyone who can create an Event. Every line that a person reads on a terminal goes
-through :func:`safe`. JSON output does not: it escapes by itself and must stay exact.
+through :func:`safe`. JSON output does not: it escapes by itself, or by :func:`escaped`, and must stay exact.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-_HOSTILE = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # C0 with ESC, DEL, C1
+INVISIBLE = (
+    "\x00-\x1f\x7f-\x9f"  # C0 with ESC, DEL, C1
     "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # bidi controls, zero-width, line separators
     "\ufff9-\ufffb\U000e0000-\U000e007f"  # annotations and tags: text that hides in text
-    "\ud800-\udfff]+"  # halves of characters, which no terminal can print
 )
+"""What stands between the brackets of a class of characters, for Python and for polars."""
+_HALVES = "\ud800-\udfff"
+"""Of characters: no terminal can print them, and polars has none."""
+_HOSTILE = re.compile(f"[{INVISIBLE}{_HALVES}]+")
+_IN_JSON = re.compile(f"(?!\n)[{INVISIBLE}{_HALVES}]")
 
 
 class _Unit(NamedTuple):
@@ -35,6 +40,14 @@ The limits of apimachinery's ``duration.HumanDuration``; its years are days here
 def safe(text: str) -> str:
     """Return ``text`` with every run of control, bidi and invisible characters as one space."""
     return _HOSTILE.sub(" ", text).strip()
+
+
+def escaped(text: str) -> str:
+    """Return JSON ``text``, of whoever leaves letters as they are, with what :func:`safe` takes out as JSON escapes it.
+
+    Newlines stay: in JSON they stand between values only.
+    """
+    return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -1,3 +1,4 @@
+import json
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.text import ago, cut, safe, table
+from batcher.text import ago, cut, escaped, safe, table
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
@@ -33,6 +34,14 @@ def test_hostile_characters_become_a_space_and_honest_ones_stay(hostile: str, sh
 @given(st.text(st.characters(categories=["Cc", "Cs", "Zl", "Zp", "Lu"])))
 def test_no_control_character_survives(text: str) -> None:
     assert {unicodedata.category(char) for char in safe(text)} <= {"Lu", "Zs"}
+
+
+@given(st.dictionaries(st.text(), st.text() | st.lists(st.text())))
+def test_json_that_is_escaped_is_the_same_and_has_no_control_character(document: dict[str, object]) -> None:
+    text = escaped(json.dumps(document, ensure_ascii=False, indent=1))
+    assert json.loads(text) == document
+    assert all(safe(line) == line.strip() for line in text.splitlines())
+    assert escaped('{"a": "\x7f\u202e\U000e0041"}\n') == '{"a": "\\u007f\\u202e\\udb40\\udc41"}\n'
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from batcher.cli.options import Config, DataDir, Output, data_directory
+from batcher.cli.options import Config, DataDir, Output, data_directory, print_document
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
     """Show how the service and the watch of every cluster are. Exit 1 if the service does not run."""
-    import msgspec
-
     from batcher import clock
     from batcher.status import is_running, read_status
     from batcher.text import ago, table
@@ -25,7 +23,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     found = read_status(data_directory(config, data_dir).root)
     running = is_running(found, now)
     if output == "json":
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_document(found, output)
         raise typer.Exit(0 if running else 1)
     state = f"running, process {found.pid}" if running else f"NOT running; last seen {ago(found.at, now)} ago"
     _print_head(found, state)
