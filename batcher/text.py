@@ -6,6 +6,7 @@ through :func:`safe`. JSON output does not: it escapes by itself, or by :func:`e
 
 import json
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -20,6 +21,10 @@ _HALVES = "\ud800-\udfff"
 """Of characters: no terminal can print them, and polars has none."""
 _HOSTILE = re.compile(f"[{INVISIBLE}{_HALVES}]+")
 _IN_JSON = re.compile(f"(?!\n)[{INVISIBLE}{_HALVES}]")
+
+
+_ROOM = 24
+"""Columns that are worth to be folded into."""
 
 
 class _Unit(NamedTuple):
@@ -71,11 +76,12 @@ def table(
     *,
     width: int | None = None,
     numbers: Collection[int] = (),
+    fold: bool = False,
 ) -> list[str]:
     """Return lines of aligned columns, three spaces apart; every cell is made safe.
 
     Columns of ``numbers`` stand to the right. A line longer than ``width`` is cut, so that only the last
-    column suffers.
+    column suffers; or, with ``fold``, its last column goes on below.
     """
     cells = [[safe(cell) for cell in row] for row in rows]
     shown = [list(headers), *cells] if headers else cells
@@ -88,7 +94,27 @@ def table(
         for row in shown
     )  # fmt: skip
     lines = ["   ".join(row).rstrip() for row in aligned]
-    return [cut(line, width) if width else line for line in lines]
+    if not width:
+        return lines
+    if not fold:
+        return [cut(line, width) for line in lines]
+    last = sum(widths[:-1]) + 3 * (len(widths) - 1)
+    return [part for line in lines for part in folded(line[:last], line[last:], width)]
+
+
+def folded(title: str, text: str, width: int | None) -> list[str]:
+    """Return ``title`` and safe ``text`` behind it, in lines of at most ``width``; the text goes on below its begin.
+
+    Without a width it is one line. Where the title leaves too little room, the text stands below it.
+    """
+    said = safe(text)
+    if not width or len(title) + len(said) <= width:
+        return [f"{title}{said}".rstrip()]
+    indent = " " * (len(title) if width - len(title) >= _ROOM else 4)
+    parts = textwrap.wrap(said, max(1, width - len(indent)), break_on_hyphens=False)
+    first = [] if len(indent) == len(title) else [cut(title.rstrip(), width)]
+    lines = [*first, *(f"{indent}{part}" for part in parts)]
+    return lines if first else [f"{title}{lines[0][len(title) :]}", *lines[1:]]
 
 
 def cut(text: str, width: int) -> str:

@@ -61,11 +61,11 @@ def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data
         "config     batcher.yaml: clusters: required",
         "archive    away",
     ]
-    header, one, two = (line.split() for line in lines[8:])
-    assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "LAST", "CONTACT", "RESTARTS", "EVENTS", "LAST",
-                      "ERROR"]  # fmt: skip
+    header, one, two, error = (line.split() for line in lines[8:])
+    assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "CONTACT", "RESTARTS", "EVENTS"]
     assert one[:3] + one[-2:] == ["us-west1", "connected", "0.5s", "2", "1,234"]
     assert (two[:2], two[3:5]) == (["edge-07", "waiting"], ["never", "never"])
+    assert " ".join(error) == "last error: edge-07: [31mrefused again 2J"
     assert "\x1b" not in out
 
 
