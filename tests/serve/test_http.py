@@ -5,6 +5,7 @@ import pytest
 
 from batcher.serve import Health, serving
 from batcher.telemetry import Sample
+from tests.settings.files import valid
 
 Ask = Callable[[str], Awaitable[tuple[int, str]]]
 CONDITIONS = {"spool": "", "clusters": ""}
@@ -77,3 +78,7 @@ async def test_a_browser_takes_an_answer_for_text_and_loads_nothing(path: str) -
     assert headers["Content-Type"].startswith("text/plain")
     assert (headers["Content-Security-Policy"], headers["X-Content-Type-Options"]) == ("default-src 'none'", "nosniff")
     assert "<" not in text
+
+
+def test_it_listens_on_the_loopback_unless_told_otherwise_and_not_at_all_without_a_port() -> None:
+    assert (valid().serve.address, valid().serve.port) == ("127.0.0.1", None)
