@@ -93,13 +93,14 @@ def _access(path: Path, cluster: dict[str, Any], user: dict[str, Any], trust: Tr
 
 def _server(url: str, source: str) -> str:
     """The server's URL. One that has a password would show it in each error, so it is refused, and not repeated."""
+    wrong = ConfigError(["server is no URL such as https://127.0.0.1:6443"], source)
     try:
         parts = urlsplit(url)
-        reachable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_reachable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        reachable = False
-    if not reachable:
-        raise ConfigError(["server is no URL such as https://127.0.0.1:6443"], source)
+        raise wrong from None
+    if not is_reachable:
+        raise wrong
     if "@" in parts.netloc:
         raise ConfigError(["server has a user or a password in its URL: use a token or a client certificate"], source)
     return url

@@ -17,9 +17,8 @@ import aiohttp
 import polars as pl
 import pytest
 import yaml
-from click.testing import Result
 from prometheus_client.parser import text_string_to_metric_families
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from batcher.archive import scan
 from batcher.batch import DataDirectory
@@ -349,16 +348,28 @@ def test_a_notebook_shows_text_and_makes_no_element_or_link_of_it(
 def test_a_bundle_has_members_of_known_names_and_escapes_what_it_is_asked_to_have(ran: Ran, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(ran.log, encoding="utf-8")
     config = ("--config", str(ran.folder / "batcher.yaml"), "--log", str(tmp_path / "log"))
+    bundled: dict[str, dict[str, str]] = {}
     for name, more in (("without", ()), ("with", ("--with-events",))):
         file = tmp_path / f"{name}.tar.gz"
         printed = out(ran, "debug", "bundle", "-o", str(file), *config, *more)
-        members = unpacked(file)
+        members = bundled[name] = unpacked(file)
         assert all(re.fullmatch(r"[a-z-]+\.(json|yaml|tsv|txt|ndjson)", member) for member in members)
         assert [name for name, text in members.items() if hostile(text, allowed="\n\t")] == []
         assert hostile(printed) == set()
-    lines = members["events.ndjson"].splitlines()
+    lines = bundled["with"]["events.ndjson"].splitlines()
     assert {json.loads(line)["message"] for line in lines} >= {marked(label) for label in TEXTS}
-    assert not any("evil" in text or SENTINEL in text for text in unpacked(tmp_path / "without.tar.gz").values())
+    assert not any("evil" in text or SENTINEL in text for text in bundled["without"].values())
+
+
+@pytest.mark.parametrize(
+    "command", [("events", "--for"), ("incidents", "describe"), ("failed", "show"), ("sql",)], ids=" ".join
+)
+async def test_an_error_is_one_line_whatever_it_repeats(ran: Ran, command: tuple[str, ...]) -> None:
+    text = "".join(TEXTS[label] for label in ("every C0 but NUL", "C1", "bidi overrides", "a forged log line"))
+    async with batcher(*command, text, "--data-dir", str(ran.directory.root)) as process:
+        printed, err = await process.communicate()
+    assert (process.returncode, printed, len(err.decode().split("\n"))) == (2, b"", 2)
+    assert hostile(err.decode()) == set()
 
 
 async def test_a_demo_of_a_hostile_dump_reports_in_lines_of_eighty_columns(tmp_path: Path) -> None:
@@ -371,6 +382,8 @@ async def test_a_demo_of_a_hostile_dump_reports_in_lines_of_eighty_columns(tmp_p
     assert (process.returncode, err) == (0, b"")
     assert f"Counted {3 * len(items)}; the simulator made {3 * len(items)}." in printed.decode()
     assert hostile(printed.decode()) == set()
+    lines = [line for line in printed.decode().splitlines() if str(tmp_path) not in line]
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_no_path_is_made_of_what_an_event_says(ran: Ran) -> None:
