@@ -232,6 +232,24 @@ async def test_a_rotated_token_is_sent_with_the_next_request(tmp_path: Path) -> 
         await connection.close()
 
 
+async def test_a_token_follows_no_redirect(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    application = web.Application()
+    application.router.add_get("/{path}", elsewhere)
+    async with TestServer(application) as server:
+        content = document(cluster={"server": str(server.make_url("/"))})
+        connection = connect(name="us", kubeconfig=kubeconfig(tmp_path, content))
+        async with connection.request("GET", "/who", timeout=TIMEOUT) as response:
+            assert response.status == 307
+        await connection.close()
+    assert asked == ["/who"]
+
+
 async def test_no_answer_is_unavailable_and_names_the_connection(unused_tcp_port: int) -> None:
     connection = Connection("us-west1", Access(f"http://127.0.0.1:{unused_tcp_port}"))
     with pytest.raises(Unavailable, match="us-west1: ClientConnectorError"):
