@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export KILLS SOAK_SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick schema manifests requirements clean
+.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick schema manifests sbom requirements clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -84,6 +84,9 @@ schema: $(READY) ## Write deploy/config.schema.json as the settings have it
 manifests: $(READY) ## Make the folders of deploy/ that kustomize takes from deploy/chart
 	@$(BIN)/python -m tests.deploy.manifests
 
+sbom: $(READY) ## Write deploy/sbom.cdx.json, what the image is made of, as requirements/ have it
+	@$(BIN)/python -m tests.deploy.sbom
+
 quality: $(READY) ## Say how many scripted incidents are found, and how many are told that are none
 	$(BIN)/python -m tests.scenarios.quality
 
@@ -97,6 +100,7 @@ requirements: $(READY) ## Pin requirements/ again for pyproject.toml (ARGS="--up
 	CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
 		--strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
 		--build-deps-for wheel --only-build-deps -c requirements/dev.txt $(ARGS) -o requirements/build.txt pyproject.toml
+	$(BIN)/python -m tests.deploy.sbom
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) batcher-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks \

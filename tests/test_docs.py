@@ -231,6 +231,28 @@ def test_each_promise_names_its_tests_and_where_it_ends() -> None:
         assert len(re.findall(r"`tests/[\w/]+\.py`", text)) >= 5
 
 
+THREATS = [text.partition("\n") for text in PAGES["security.md"].split("\n## ")[1:]]
+PROOFS = re.findall(r"^- `(tests/[\w/]+\.py)::(\w+)`$", PAGES["security.md"], flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("threat", "text"), [(threat, text) for threat, _, text in THREATS])
+def test_each_threat_says_what_stops_it_and_names_the_tests_that_show_it(threat: str, text: str) -> None:
+    said, *proofs = re.split(r"^- ", text.strip(), flags=re.MULTILINE)
+    assert len(said.split()) >= 10, threat
+    assert len(proofs) >= 3
+    assert all(re.fullmatch(r"`tests/[\w/]+\.py::test_\w+`\s*", proof) for proof in proofs)
+
+
+@pytest.mark.parametrize(("file", "function"), PROOFS)
+def test_a_test_that_is_named_is_there(file: str, function: str) -> None:
+    found = re.findall(r"^(?:async )?def (\w+)\(", (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert function in found
+
+
+def test_threats_and_proofs_are_found_on_the_page() -> None:
+    assert (len(THREATS), len(PROOFS) == len(set(PROOFS)) >= 80) == (17, True)
+
+
 def test_what_ends_open_summaries_is_what_the_code_compares() -> None:
     named = re.findall(r"^- `(.+)`$", section("upgrade.md", "What ends open summaries"), flags=re.MULTILINE)
     assert set(named) == set(RULES.definitions)

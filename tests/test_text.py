@@ -1,3 +1,4 @@
+import json
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.text import ago, cut, safe, table
+from batcher.text import ago, cut, escaped, folded, safe, table
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 
@@ -33,6 +34,14 @@ def test_hostile_characters_become_a_space_and_honest_ones_stay(hostile: str, sh
 @given(st.text(st.characters(categories=["Cc", "Cs", "Zl", "Zp", "Lu"])))
 def test_no_control_character_survives(text: str) -> None:
     assert {unicodedata.category(char) for char in safe(text)} <= {"Lu", "Zs"}
+
+
+@given(st.dictionaries(st.text(), st.text() | st.lists(st.text())))
+def test_json_that_is_escaped_is_the_same_and_has_no_control_character(document: dict[str, object]) -> None:
+    text = escaped(json.dumps(document, ensure_ascii=False, indent=1))
+    assert json.loads(text) == document
+    assert all(safe(line) == line.strip() for line in text.splitlines())
+    assert escaped('{"a": "\x7f\u202e\U000e0041"}\n') == '{"a": "\\u007f\\u202e\\udb40\\udc41"}\n'
 
 
 @pytest.mark.parametrize(
@@ -99,3 +108,33 @@ def test_cut_text_fits_and_short_text_stays(text: str, width: int) -> None:
 def test_what_is_missing_is_three_dots() -> None:
     assert cut("abcdefgh", 8) == "abcdefgh"
     assert cut("abcdefgh", 7) == "abcd..."
+
+
+def test_a_text_that_is_folded_goes_on_below_its_begin_and_loses_nothing() -> None:
+    said = "HTTP 401 Unauthorized for /api/v1/namespaces/kube-system, and what there is to do"
+    assert folded("error: ", said, 40) == [
+        "error: HTTP 401 Unauthorized for",
+        "       /api/v1/namespaces/kube-system,",
+        "       and what there is to do",
+    ]
+    assert folded("error: ", said, None) == [f"error: {said}"]
+    assert folded("a-name-that-leaves-no-room ", "what is said", 30) == [
+        "a-name-that-leaves-no-room",
+        "    what is said",
+    ]
+    assert folded("error:  ", "", 40) == ["error:"]
+
+
+@given(st.text(max_size=90), st.text(max_size=200), st.integers(30, 100))
+def test_no_folded_line_is_wider_than_the_terminal(title: str, text: str, width: int) -> None:
+    lines = folded(safe(title), text, width)
+    assert all(len(line) <= width for line in lines)
+    assert "".join(safe(text).split()) in "".join("".join(lines).split()) or len(safe(title)) > width - 24
+
+
+def test_the_last_column_of_a_table_can_be_folded() -> None:
+    assert table(("A", "B"), [("one", "two three four five six seven")], width=30, fold=True) == [
+        "A     B",
+        "one   two three four five six",
+        "      seven",
+    ]

@@ -1,8 +1,8 @@
 """Rows copied out of the archive, for somebody who has neither it nor batcher: Parquet, CSV or JSON lines.
 
 One file a table and day, so that a year needs no more memory than a day does. What is there already is not written
-over. In CSV, a text that a spreadsheet would take for a formula gets a quote before it; Parquet and JSON have every
-text as it is.
+over. In CSV, which people open in spreadsheets and print on terminals, every control character is a space, and what a
+spreadsheet would take for a formula gets a quote before it; Parquet and JSON, which escapes, have every text as it is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,11 +17,16 @@ from batcher.archive.tables import COLUMNS, explained
 from batcher.errors import UsageError
 from batcher.staging import DATED_BY
 from batcher.store import Root
+from batcher.text import INVISIBLE, escaped
 
 Format = Literal["parquet", "csv", "json"]
 
 _ENDING = {"parquet": "parquet", "csv": "csv", "json": "jsonl"}
-_FORMULA = r"^([=+\-@\t\r])"
+_CONTROL = f"[{INVISIBLE}]+"
+_FORMULA = r"^([=+\-@])"
+"""TAB and CR, which may hide one, are control characters."""
+_ROWS = 10_000
+"""Of JSON at a time: it is made as text."""
 
 
 class Exported(NamedTuple):
@@ -90,7 +95,9 @@ def _write(rows: pl.DataFrame, path: Path, form: Format) -> None:
     if form == "parquet":
         rows.write_parquet(path, compression="zstd")
     elif form == "json":
-        rows.write_ndjson(path)
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(escaped(some.write_ndjson()) for some in rows.iter_slices(_ROWS))
     else:
-        harmless = pl.col(pl.String).str.replace(_FORMULA, "'$1")
+        readable = pl.col(pl.String).str.replace_all(_CONTROL, " ").str.strip_chars()
+        harmless = readable.str.replace(_FORMULA, "'$1")
         rows.with_columns(harmless).write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")

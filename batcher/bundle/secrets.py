@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
+from batcher import store
 from batcher.connect import Connection
 from batcher.errors import ConfigError
 from batcher.service.destination import connection_to, provider_of
-from batcher.service.wiring import connection_of
+from batcher.service.leading import connection_of_lease
+from batcher.service.wiring import archive_root, connection_of
 from batcher.settings import Settings
 
 MASK = "***"
@@ -51,8 +53,10 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def known_secrets(settings: Settings) -> set[str]:
-    """Return the credentials of every cluster and of kcp, as far as they can be read now."""
+    """Return the credentials of every cluster, of kcp, the Lease and the store, as far as they can be read now."""
     found: set[str] = set()
+    with contextlib.suppress(ConfigError, OSError):
+        found |= set(store.secrets(archive_root(settings)).values())
     for way in _ways(settings):
         with contextlib.suppress(ConfigError, OSError):  # then nothing of it can have got in by us
             found |= set(way().secrets)
@@ -63,6 +67,8 @@ def _ways(settings: Settings) -> Iterator[Callable[[], Connection]]:
     """Yield what makes each connection that the service would make."""
     for cluster in settings.clusters:
         yield functools.partial(connection_of, cluster, settings.credentials.exec_allowed)
+    if settings.leader_election.enabled:
+        yield functools.partial(connection_of_lease, settings)
     if settings.kcp.api_export:
         yield functools.partial(provider_of, settings)
         return

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from batcher.cli.options import Config, ListOutput, print_document
+from batcher.cli.options import Config, ListOutput, print_document, terminal_width
 from batcher.errors import UsageError
 
 
@@ -34,6 +34,8 @@ def check(
         print_document(report, output)
     else:
         wide = output == "wide"
-        print("\n".join(table(WIDE_HEADERS if wide else HEADERS, rows(report.checks, wide=wide))))
+        width = None if wide else terminal_width()
+        headers = WIDE_HEADERS if wide else HEADERS
+        print("\n".join(table(headers, rows(report.checks, wide=wide), width=width, fold=True)))
     if report.failed:
         raise typer.Exit(1)

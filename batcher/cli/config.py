@@ -88,7 +88,7 @@ def diff(
     found = differences(loaded, settings.load(other, {})) if other else differences(None, loaded)
     if output == "json":
         rows = [{"path": d.path, "before": d.before, "after": d.after, "needsRestart": d.needs_restart} for d in found]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(rows, indent=2))
         return
     headers = ("SETTING", "BEFORE" if other else "DEFAULT", "AFTER" if other else "FILE", "NEEDS")
     lines = [(d.path, d.before, d.after, "restart" if d.needs_restart and other else "") for d in found]

@@ -1,6 +1,7 @@
 """``batcher demo``: a scripted outage on this machine, no cluster needed."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,13 +20,20 @@ def demo(
     ),
     output: Output = "text",
 ) -> None:
-    """Play an outage in three simulated clusters and show what batcher makes of it. Exit 1 if it miscounts."""
+    """Play an outage in three simulated clusters and show what batcher makes of it. Exit 1 if it miscounts.
+
+    On a terminal it shows how it goes, unless NO_COLOR is set or TERM is dumb.
+    """
     from batcher import logs
     from batcher.sandbox.demo_view import parse_options, play, report_lines
 
     logs.configure("text", "error")
     options = parse_options(duration=duration, rate=rate, replay=replay, data_dir=data_dir)
-    report = play(options, live=output == "text" and sys.stdout.isatty())
+    is_watched = output == "text" and sys.stdout.isatty()
+    live = is_watched and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    if is_watched and not live:
+        print("The report comes at the end; Ctrl-C ends it early.", flush=True)
+    report = play(options, live=live)
     if output == "json":
         print(json.dumps(report.as_json(), indent=2))
     else:

@@ -1,13 +1,11 @@
 """``batcher events``: like ``kubectl events``, over the archive and what is not in it yet."""
 
-import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from batcher.cli.options import Config, DataDir, data_directory, print_document, reader_may_go
+from batcher.cli.options import Config, DataDir, data_directory, print_document, reader_may_go, terminal_width
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,8 +114,7 @@ def _print(listed: "DataFrame", output: str, *, now: "datetime", headers: bool, 
         print_document(as_list(listed.iter_rows(named=True)), output)
     else:
         wide = output == "wide"
-        is_terminal = sys.stdout.isatty() and "COLUMNS" not in os.environ and not wide
-        width = shutil.get_terminal_size().columns if is_terminal else None
+        width = None if wide else terminal_width()
         lines = table(WIDE_HEADERS if wide else HEADERS, rows(listed, now=now, wide=wide), width=width, numbers=NUMBERS)
         for line in lines if headers else lines[1:]:
             print(line)

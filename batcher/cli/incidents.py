@@ -1,14 +1,12 @@
 """``batcher incidents``: the same trouble in several clusters of a workspace, open and ended."""
 
 import json
-import os
-import shutil
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from batcher.cli.options import Config, DataDir, ListOutput, data_directory
+from batcher.cli.options import Config, DataDir, ListOutput, data_directory, terminal_width
 
 app = typer.Typer(help="The same trouble in several clusters of a workspace.", no_args_is_help=True)
 
@@ -40,8 +38,7 @@ def list_incidents(
         wide = output == "wide"
         headers = WIDE_HEADERS if wide else HEADERS
         cells = rows(chosen, now=now, wide=wide)
-        is_terminal = sys.stdout.isatty() and "COLUMNS" not in os.environ and not wide
-        width = shutil.get_terminal_size().columns if is_terminal else None
+        width = None if wide else terminal_width()
         print("\n".join(table([] if no_headers else headers, cells, width=width, numbers=NUMBERS)))
 
 
@@ -58,14 +55,15 @@ def describe(
     """
     from batcher import clock
     from batcher.incidents import MEMBER_HEADERS, MEMBER_NUMBERS, facts, one, timeline
-    from batcher.text import safe, table
+    from batcher.text import folded, table
 
     found = one(data_directory(config, data_dir), name)
     if output in {"json", "yaml"}:
         _print_document(_document(found), output)
         return
+    width = terminal_width()
     for header, fact in facts(found, now=clock.now()):
-        print(f"{header:<12} {safe(fact)}".rstrip())
+        print("\n".join(folded(f"{header:<12} ", fact, width)))
     print()
     print("\n".join(table(MEMBER_HEADERS, timeline(found), numbers=MEMBER_NUMBERS)))
     if found.members > len(found.member_list):

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -34,6 +36,16 @@ def data_directory(config: Path | None, data_dir: Path | None) -> "DataDirectory
         said = said or settings.load(config, os.environ)
         directory = DataDirectory(data_dir, storage=said.archive.storage)
     return directory
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal on stdout has; None if it is none, or COLUMNS says that it does not count.
+
+    Only what is looked at is cut or folded: what is piped stays one line each, and whole.
+    """
+    if not sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def print_document(document: object, output: str) -> None:

@@ -1,14 +1,12 @@
 """``batcher sql``: asks the archive, and what is not in it yet, in SQL."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from batcher.cli.options import Config, DataDir, data_directory, reader_may_go
+from batcher.cli.options import Config, DataDir, data_directory, reader_may_go, terminal_width
 
 if TYPE_CHECKING:
     from batcher.sql.asked import Answer
@@ -66,8 +64,6 @@ def _print(answer: "Answer", output: str, limit: int, *, headers: bool) -> bool:
     elif output == "csv":
         write_csv(answer.schema, seen.batches(), sys.stdout, headers=headers)
     else:
-        is_terminal = sys.stdout.isatty() and "COLUMNS" not in os.environ
-        width = shutil.get_terminal_size().columns if is_terminal else None
-        for line in as_text(answer.schema, seen.batches(), headers=headers, width=width):
+        for line in as_text(answer.schema, seen.batches(), headers=headers, width=terminal_width()):
             print(line)
     return seen.has_more

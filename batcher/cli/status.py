@@ -1,11 +1,12 @@
 """``batcher status``: the service, its clusters, its batches."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
-from batcher.cli.options import Config, DataDir, Output, data_directory
+from batcher.cli.options import Config, DataDir, Output, data_directory, print_document, terminal_width
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,57 +16,66 @@ if TYPE_CHECKING:
 
 def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
     """Show how the service and the watch of every cluster are. Exit 1 if the service does not run."""
-    import msgspec
-
     from batcher import clock
     from batcher.status import is_running, read_status
-    from batcher.text import ago, table
+    from batcher.text import ago, folded
 
     now = clock.now()
     found = read_status(data_directory(config, data_dir).root)
     running = is_running(found, now)
     if output == "json":
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_document(found, output)
         raise typer.Exit(0 if running else 1)
     state = f"running, process {found.pid}" if running else f"NOT running; last seen {ago(found.at, now)} ago"
-    _print_head(found, state)
+    width = terminal_width()
+    for title, text in _head(found, state):
+        print("\n".join(folded(f"{title:<10} ", text, width)))
     print()
-    rows = [
+    print("\n".join(_clusters(found, now, width)))
+    if not running:
+        raise typer.Exit(1)
+
+
+def _clusters(found: "Status", now: "datetime", width: int | None) -> Iterator[str]:
+    """A line a cluster, and one below for its last error; a name that leaves no room for the rest is cut."""
+    from batcher.text import ago, cut, folded, safe, table
+
+    headers = ("CLUSTER", "WATCH", "LAG", "LAST EVENT", "CONTACT", "RESTARTS", "EVENTS")
+    rest = [
         (
-            c.name,
             c.watch,
             f"{c.lag_ms / 1000:.1f}s",
             ago(c.last_event_at, now) if c.last_event_at else "never",
             ago(c.last_contact_at, now) if c.last_contact_at else "never",
             str(c.restarts),
             f"{c.events:,}",
-            c.last_error,
         )
         for c in found.clusters
     ]
-    headers = ("CLUSTER", "WATCH", "LAG", "LAST EVENT", "LAST CONTACT", "RESTARTS", "EVENTS", "LAST ERROR")
-    print("\n".join(table(headers, rows, numbers=(2, 5, 6))))
-    if not running:
-        raise typer.Exit(1)
+    longest = width - len(table(headers[1:], rest)[0]) - 3 if width else sys.maxsize
+    rows = [(cut(safe(c.name), longest), *cells) for c, cells in zip(found.clusters, rest, strict=True)]
+    header, *lines = table(headers, rows, numbers=(2, 5, 6))
+    yield header
+    for cluster, line in zip(found.clusters, lines, strict=True):
+        yield line
+        if cluster.last_error:
+            yield from folded("   last error: ", cluster.last_error, width)
 
 
-def _print_head(found: "Status", state: str) -> None:
-    """A line each for what goes on, and for what is wrong."""
+def _head(found: "Status", state: str) -> Iterator[tuple[str, str]]:
+    """A line each for what goes on, and for what is wrong; not safe yet."""
     from batcher.status import mapping_trouble
-    from batcher.text import safe
 
-    print(f"service    {state}")
+    yield "service", state
     if found.leadership:
-        print(f"leader     {safe(_leads(found.leadership, found.at))}")
-    print(f"batches    {found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps")
-    print(f"verdicts   {', '.join(_verdicts(found.totals))}")
-    print(f"summaries  {found.open_summaries:,} open, {found.pending_writes:,} writes pending")
-    print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
+        yield "leader", _leads(found.leadership, found.at)
+    yield "batches", f"{found.batch:,}; {found.totals['occurrences']:,} occurrences, {found.totals['gaps']:,} gaps"
+    yield "verdicts", ", ".join(_verdicts(found.totals))
+    yield "summaries", f"{found.open_summaries:,} open, {found.pending_writes:,} writes pending"
+    yield "incidents", f"{found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended"
     parts = ("config", "spool", "quarantine", "archive", "keeping", "proof", "publish")
     troubles = {name: getattr(found, f"{name}_trouble") for name in parts}
-    for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
-        if trouble:
-            print(f"{name:<10} {safe(trouble)}")
+    yield from ((name, text) for name, text in (troubles | {"mapping": mapping_trouble(found)}).items() if text)
 
 
 def _leads(leadership: "Leadership", at: "datetime") -> str:

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from batcher.text import safe
+
 
 class Secret:
     """A text that never shows itself."""
@@ -46,8 +48,8 @@ class Plugin:
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = field(repr=False)
     api_version: str
-    cluster: dict[str, Any] | None = None
-    """What it is told of the cluster, with ``provideClusterInfo``."""
+    cluster: dict[str, Any] | None = field(default=None, repr=False)
+    """What it is told of the cluster, with ``provideClusterInfo``; a proxy's URL may have a password."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,20 @@ class Access:
         return [path for path in (self.source, self.ca_file, self.certificate, self.key) if isinstance(path, Path)]
 
     def bearer(self, credential: Credential | None = None) -> str | None:
-        """Return the token as of now; a token file is read at each call, because it rotates."""
+        """Return the token as of now; a token file is read at each call, because it rotates.
+
+        It is one line whatever is in it: what is garbled is a 401, and not a header that cannot be sent.
+        """
         if self.token_file is not None:
-            # One line whatever is in it: a half-written file is a 401, not a header that cannot be sent.
-            return " ".join(self.token_file.read_text(encoding="utf-8", errors="replace").split())
+            return _one_line(self.token_file.read_text(encoding="utf-8", errors="replace"))
         token = self.token or (credential.token if credential else None)
-        return token.reveal() if token else None
+        return _one_line(token.reveal()) if token else None
 
     @property
     def secrets(self) -> Iterator[str]:
         """Yield what must not be shown anywhere, for those who take it out. Raises ``OSError`` for a missing file."""
         if self.token is not None:
-            yield self.token.reveal()
+            yield _one_line(self.token.reveal())
         if self.token_file is not None:
             yield self.bearer() or ""
         if self.key is not None:
@@ -131,6 +135,10 @@ class Access:
         if certificate and key:
             with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
                 context.load_cert_chain(certificate_file, key_file)
+
+
+def _one_line(token: str) -> str:
+    return " ".join(safe(token).split())
 
 
 @contextlib.contextmanager

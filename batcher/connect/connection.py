@@ -18,6 +18,7 @@ import aiohttp
 
 from batcher import clock, disk
 from batcher.connect.access import Access, Credential, Trust
+from batcher.connect.bounded import BoundedResponse
 from batcher.connect.expiry import expires_at
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
 from batcher.connect.plugin import run_plugin
@@ -163,7 +164,7 @@ class Connection:
         session = self._session
         if session is None:
             connector = aiohttp.TCPConnector(ssl=self._access.tls(self._credential), limit=_POOL)
-            client = aiohttp.ClientSession(connector=connector, auto_decompress=True, trust_env=False)
+            client = aiohttp.ClientSession(connector=connector, response_class=BoundedResponse, trust_env=False)
             session = self._session = _Session(client)
         session.users += 1
         try:

@@ -4,6 +4,7 @@ import base64
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -76,8 +77,8 @@ def _access(path: Path, cluster: dict[str, Any], user: dict[str, Any], trust: Tr
     authority, certificate, key = "certificate-authority", "client-certificate", "client-key"
     folder = path.parent
     return Access(
-        server=cluster["server"],
-        token=Secret(user["token"]) if user.get("token") else None,
+        server=_server(cluster["server"], str(path)),
+        token=Secret(str(user["token"])) if user.get("token") else None,
         token_file=_path(folder, user.get("tokenFile")),
         ca_file=_path(folder, cluster.get(authority)),
         ca_data=(_data(cluster.get(f"{authority}-data")) or b"").decode("ascii") or None,
@@ -88,6 +89,21 @@ def _access(path: Path, cluster: dict[str, Any], user: dict[str, Any], trust: Tr
         trust=trust,
         source=path,
     )
+
+
+def _server(url: str, source: str) -> str:
+    """The server's URL. One that has a password would show it in each error, so it is refused, and not repeated."""
+    wrong = ConfigError(["server is no URL such as https://127.0.0.1:6443"], source)
+    try:
+        parts = urlsplit(url)
+        is_reachable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong from None
+    if not is_reachable:
+        raise wrong
+    if "@" in parts.netloc:
+        raise ConfigError(["server has a user or a password in its URL: use a token or a client certificate"], source)
+    return url
 
 
 def _plugin(said: dict[str, Any], cluster: dict[str, Any], trust: Trust, source: str) -> Plugin:

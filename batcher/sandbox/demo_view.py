@@ -132,9 +132,15 @@ def report_lines(report: Report, options: Options) -> Iterator[str]:
     for path, events in report.workspaces.items():
         yield from _workspace(path, events)
     yield ""
-    yield f"Archive: {_short(report.archive)}   Kubeconfig: {_short(report.kubeconfig)}"
+    yield from _places(f"Archive: {_short(report.archive)}", f"Kubeconfig: {_short(report.kubeconfig)}")
     yield f"Next:  batcher events -A --since 5m --data-dir {_short(options.data_dir)}"
     yield "       batcher run --config deploy/examples/one-cluster.yaml"
+
+
+def _places(*places: str) -> list[str]:
+    """In one line if it has room for them; a path is not cut, so that it can be copied."""
+    line = "   ".join(places)
+    return [line] if len(line) < WIDTH else [*places]
 
 
 def _incidents(incidents: list[Incident]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 ``/livez`` says that the process can answer; it never depends on a cluster, or a cluster's outage would
 restart the one who should record it. ``/readyz`` says that every cluster has been listed once and the disk
 takes what is received. Beside ours, ``/metrics`` has the process's own (memory, CPU, files), as every exporter's.
-Binds to loopback unless told otherwise; no Event's text is ever in an answer.
+Binds to loopback unless told otherwise; no Event's text is ever in an answer. Answers are plain text, and a browser is
+told to take them for nothing else and to load nothing.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from batcher.telemetry import METRICS, PUBLISH_BOUNDS, Sample
+from batcher.text import safe
 
 
 class Health(NamedTuple):
@@ -66,6 +68,13 @@ def exposition(samples: Iterable[Sample]) -> bytes:
     return generate_latest(registry)
 
 
+_HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
 @asynccontextmanager
 async def serving(
     address: str, port: int, *, samples: Callable[[], Iterable[Sample]], health: Callable[[], Health]
@@ -83,11 +92,12 @@ async def serving(
 
     async def readyz(request: web.Request) -> web.Response:
         now = health()
-        lines = [f"[{'-' if why else '+'}]{name} {why or 'ok'}" for name, why in now.conditions.items()]
+        lines = [safe(f"[{'-' if why else '+'}]{name} {why or 'ok'}") for name, why in now.conditions.items()]
         text = "\n".join([*lines, "ready" if now.ready else "not ready"]) if "verbose" in request.query else ""
         return web.Response(text=f"{text or ('ok' if now.ready else 'not ready')}\n", status=200 if now.ready else 503)
 
     app = web.Application()
+    app.on_response_prepare.append(_add_headers)
     app.add_routes([web.get("/metrics", metrics), web.get("/livez", livez), web.get("/readyz", readyz)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.bundle.lines import reduced
-from batcher.bundle.secrets import MASK, Scrubber
+from batcher.bundle.secrets import MASK, Scrubber, known_secrets
 from batcher.sandbox.identity import Identity
 from batcher.sandbox.kubeconfig import write_kubeconfig
 from batcher.sandbox.resources import EVENTS
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
+from tests.settings.files import valid
 
 TOKEN, OTHER_TOKEN = "canary-token-5f2a7c", "canary-workspace-token-91"
 MESSAGE = "canary: what a tenant would tell nobody"
@@ -174,6 +175,22 @@ def test_what_looks_like_a_secret_is_taken_out_though_nobody_knew_it(said: str) 
     assert scrubbed.endswith(" after")
     for part in ("c2lnbmF0dXJl", "0123456789abcdef", "hunter22", "MIIB"):
         assert part not in scrubbed
+
+
+def test_secrets_are_known_of_clusters_kcp_the_lease_and_the_store(tmp_path: Path) -> None:
+    ways: dict[str, Any] = {name: {"kubeconfig": str(tmp_path / name)} for name in ("us-west1", "kcp", "lease")}
+    for name in ways:
+        write_kubeconfig(tmp_path / name, {name: "https://127.0.0.1:1"}, f"canary-{name}")
+    options = {"aws_access_key_id": "canary-key", "aws_secret_access_key": "canary-secret", "aws_region": "eu"}
+    settings = valid(
+        clusters=[{"name": "us-west1"} | ways["us-west1"]],
+        kcp=ways["kcp"] | {"workspaces": [{"path": "root:shop"}]},
+        leaderElection=ways["lease"] | {"enabled": True},
+        archive={"path": "s3://bucket/a", "storageOptions": options},
+    )
+    assert known_secrets(settings) == {
+        "canary-us-west1", "canary-kcp", "canary-lease", "canary-key", "canary-secret",
+    }  # fmt: skip
 
 
 @given(secret=st.text(min_size=6), before=st.text(), after=st.text())

@@ -13,6 +13,8 @@ from batcher.cli import app
 from batcher.schema import SUMS
 from batcher.status import ClusterStatus, Status, write_status
 
+ERROR = "edge-07: \x1b[31mrefused\nagain \x9b2J\u202e"
+
 
 def status(at: datetime) -> Status:
     clusters = [
@@ -22,7 +24,7 @@ def status(at: datetime) -> Status:
         ),
         ClusterStatus(
             name="edge-07", watch="waiting", uid="", last_event_at=None, last_contact_at=None, restarts=17, lists=0,
-            recovered=0, insecure=False, last_error="edge-07: \x1b[31mrefused\nagain", events=0, occurrences=0,
+            recovered=0, insecure=False, last_error=ERROR, events=0, occurrences=0,
             warnings=0, lag_ms=0,
         ),
     ]  # fmt: skip
@@ -59,11 +61,11 @@ def test_a_service_that_runs_is_shown_with_its_trouble_and_a_line_a_cluster(data
         "config     batcher.yaml: clusters: required",
         "archive    away",
     ]
-    header, one, two = (line.split() for line in lines[8:])
-    assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "LAST", "CONTACT", "RESTARTS", "EVENTS", "LAST",
-                      "ERROR"]  # fmt: skip
+    header, one, two, error = (line.split() for line in lines[8:])
+    assert header == ["CLUSTER", "WATCH", "LAG", "LAST", "EVENT", "CONTACT", "RESTARTS", "EVENTS"]
     assert one[:3] + one[-2:] == ["us-west1", "connected", "0.5s", "2", "1,234"]
     assert (two[:2], two[3:5]) == (["edge-07", "waiting"], ["never", "never"])
+    assert " ".join(error) == "last error: edge-07: [31mrefused again 2J"
     assert "\x1b" not in out
 
 
@@ -84,6 +86,8 @@ def test_a_service_that_is_gone_is_said_so_and_the_exit_code_too(data_dir: Path)
 def test_json_has_everything_and_the_same_exit_codes(data_dir: Path) -> None:
     write_status(data_dir, status(clock.now()))
     code, out = show(data_dir, "--output", "json")
-    assert (code, json.loads(out)["clusters"][0]["lag_ms"]) == (0, 450)
+    first, second = json.loads(out)["clusters"]
+    assert (code, first["lag_ms"]) == (0, 450)
+    assert (second["last_error"], out.isascii(), "\x1b" in out) == (ERROR, True, False)
     write_status(data_dir, structs.replace(status(clock.now()), stopped=True))
     assert show(data_dir, "--output", "json")[0] == 1

@@ -10,7 +10,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from batcher.connect import Access, Connection, Secret, connect, read_kubeconfig
+from batcher.connect import Access, Connection, Secret, Trust, connect, read_kubeconfig
 from batcher.errors import ConfigError, Unavailable
 
 TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -81,6 +81,9 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
         (document(user={"username": "admin"}), "user has username: use a token"),
         (document(cluster={"certificate-authority-data": "/w=="}), "not a kubeconfig: UnicodeDecodeError"),
         (document(cluster={"insecure-skip-tls-verify": True}), "insecure-skip-tls-verify: give certificate-authority"),
+        (document(cluster={"server": "127.0.0.1:6443"}), "server is no URL such as https://127.0.0.1:6443"),
+        (document(cluster={"server": "https://[::1"}), "server is no URL such as https://127.0.0.1:6443"),
+        (document(cluster={"server": "https://127.0.0.1:api"}), "server is no URL such as https://127.0.0.1:6443"),
     ],
     ids=[
         "broken",
@@ -94,6 +97,9 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
         "exec",
         "password",
         "insecure",
+        "no-scheme",
+        "no-host",
+        "no-port",
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_in_one_sentence(tmp_path: Path, content: object, said: str) -> None:
@@ -145,6 +151,26 @@ def test_a_garbled_token_file_is_still_a_header(tmp_path: Path, content: bytes, 
     assert Access("http://127.0.0.1", token_file=tmp_path / "token").bearer() == sent
 
 
+@pytest.mark.parametrize("token", ["s3cret\n", "\n s3cret", "\x00s3cret\x1b", "s3cret\r\n"], ids=repr)
+async def test_a_token_of_a_kubeconfig_is_sent_as_one_line_whatever_stands_around_it(
+    tmp_path: Path, token: str
+) -> None:
+    application = web.Application()
+    application.router.add_get("/who", who)
+    async with TestServer(application) as server:
+        content = document(cluster={"server": str(server.make_url("/"))}, user={"token": token})
+        connection = connect(name="us", kubeconfig=kubeconfig(tmp_path, content))
+        assert (await ask(connection))["authorization"] == "Bearer s3cret"
+        assert connection.secrets == ["s3cret"]
+        await connection.close()
+
+
+@pytest.mark.parametrize("server", ["https://admin:s3cret@127.0.0.1:6443", "https://s3cret@127.0.0.1"])
+def test_a_password_in_the_servers_url_is_refused_and_not_repeated(tmp_path: Path, server: str) -> None:
+    told = problem(kubeconfig(tmp_path, document(cluster={"server": server})))
+    assert told == "server has a user or a password in its URL: use a token or a client certificate"
+
+
 def test_a_certificate_authority_that_is_none_is_an_error_of_the_world() -> None:
     with pytest.raises(OSError, match="no start line"):
         Access("https://127.0.0.1", ca_data="garbage").tls()
@@ -174,6 +200,16 @@ def test_secrets_show_in_no_repr(tmp_path: Path) -> None:
     assert "s3cret" not in f"{access} {access!r} {access.token} {access.token!r}"
 
 
+def test_a_proxys_password_shows_in_no_repr(tmp_path: Path) -> None:
+    exec_ = {"command": "/bin/a", "apiVersion": "client.authentication.k8s.io/v1", "provideClusterInfo": True}
+    content = document(cluster={"proxy-url": "http://me:s3cret@127.0.0.1:3128"}, user={"exec": exec_})
+    access = read_kubeconfig(kubeconfig(tmp_path, content), None, Trust(exec_allowed=frozenset({"/bin/a"})))
+    assert access.plugin is not None
+    assert access.plugin.cluster is not None
+    assert access.plugin.cluster["proxy-url"].startswith("http://me:s3cret@")
+    assert "s3cret" not in f"{access} {access!r} {access.plugin!r}"
+
+
 def test_the_server_is_verified_and_nothing_turns_that_off() -> None:
     context = Access("https://127.0.0.1").tls()
     assert isinstance(context, ssl.SSLContext)
@@ -194,6 +230,24 @@ async def test_a_rotated_token_is_sent_with_the_next_request(tmp_path: Path) -> 
         await connection.reload()
         assert (await ask(connection))["authorization"] == "Bearer second"
         await connection.close()
+
+
+async def test_a_token_follows_no_redirect(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    application = web.Application()
+    application.router.add_get("/{path}", elsewhere)
+    async with TestServer(application) as server:
+        content = document(cluster={"server": str(server.make_url("/"))})
+        connection = connect(name="us", kubeconfig=kubeconfig(tmp_path, content))
+        async with connection.request("GET", "/who", timeout=TIMEOUT) as response:
+            assert response.status == 307
+        await connection.close()
+    assert asked == ["/who"]
 
 
 async def test_no_answer_is_unavailable_and_names_the_connection(unused_tcp_port: int) -> None:

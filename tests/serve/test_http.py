@@ -5,6 +5,7 @@ import pytest
 
 from batcher.serve import Health, serving
 from batcher.telemetry import Sample
+from tests.settings.files import valid
 
 Ask = Callable[[str], Awaitable[tuple[int, str]]]
 CONDITIONS = {"spool": "", "clusters": ""}
@@ -59,3 +60,25 @@ async def test_it_is_ready_when_every_condition_holds_and_says_which_does_not(as
     CONDITIONS["clusters"] = "not heard of yet: us-west1"
     assert await ask("/readyz") == (503, "not ready\n")
     assert await ask("/readyz?verbose") == (503, "[+]spool ok\n[-]clusters not heard of yet: us-west1\nnot ready\n")
+
+
+async def test_what_a_condition_says_is_one_line_that_moves_no_cursor(ask: Ask) -> None:
+    CONDITIONS["spool"] = "no space\n[+]clusters ok\x1b[2J"
+    assert await ask("/readyz?verbose") == (503, "[-]spool no space [+]clusters ok [2J\n[+]clusters ok\nnot ready\n")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz?verbose", "/<script>alert(1)</script>"])
+async def test_a_browser_takes_an_answer_for_text_and_loads_nothing(path: str) -> None:
+    async with (
+        serving("127.0.0.1", 0, samples=lambda: (), health=lambda: Health({})) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}{path}") as response,
+    ):
+        headers, text = response.headers, await response.text()
+    assert headers["Content-Type"].startswith("text/plain")
+    assert (headers["Content-Security-Policy"], headers["X-Content-Type-Options"]) == ("default-src 'none'", "nosniff")
+    assert "<" not in text
+
+
+def test_it_listens_on_the_loopback_unless_told_otherwise_and_not_at_all_without_a_port() -> None:
+    assert (valid().serve.address, valid().serve.port) == ("127.0.0.1", None)

@@ -1,11 +1,14 @@
 """What ``mapping.trust`` and ``mapping.syncagent`` mean to the watch and to the rules of a batch."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from batcher.errors import ConfigError
-from batcher.service.wiring import rules_of, watched_resources
+from batcher.sandbox.kubeconfig import write_kubeconfig
+from batcher.service.wiring import Specs, rules_of, watched_resources
 from batcher.settings import Settings, validate
 from batcher.stages.attribute import ObjectKind
 
@@ -15,15 +18,18 @@ DEFAULTS = (
 )  # fmt: skip
 
 
-def settings(**mapping: Any) -> Settings:
-    document = {
+def _document(**mapping: Any) -> dict[str, Any]:
+    return {
         "apiVersion": "batcher.kcp.io/v1alpha1",
         "kind": "BatcherConfig",
         "clusters": [{"name": "us-west1", "kubeconfig": "x", "workspace": "root:team-a"}],
         "kcp": {"kubeconfig": "x", "workspaces": [{"path": "root:team-a"}, {"path": "1abc"}]},
         "mapping": {"rules": [{"namespace": "web", "workspace": "root:team-a"}]} | mapping,
     }
-    return validate(document, "test.yaml")
+
+
+def settings(**mapping: Any) -> Settings:
+    return validate(_document(**mapping), "test.yaml")
 
 
 def test_nothing_but_events_is_watched_unless_somebody_else_is_trusted() -> None:
@@ -70,3 +76,13 @@ def test_a_kind_that_is_none_or_named_twice_is_refused(kinds: list[str], problem
     with pytest.raises(ConfigError) as caught:
         settings(trust=["syncagent"], syncagent={"kinds": kinds})
     assert [found[: len(problem)] for found in caught.value.problems] == [problem]
+
+
+def test_a_server_that_is_not_verified_is_warned_of_and_counted(tmp_path: Path) -> None:
+    write_kubeconfig(tmp_path / "k", {"us-west1": "https://127.0.0.1:1"}, "t")
+    said = [{"name": name, "kubeconfig": str(tmp_path / "k")} for name in ("us-west1", "eu-central1")]
+    specs = Specs()
+    with structlog.testing.capture_logs() as logs:
+        specs.of(validate(_document() | {"clusters": [said[0] | {"insecureSkipTLSVerify": True}, said[1]]}, "x"))
+    assert [(line["log_level"], line["cluster"]) for line in logs] == [("warning", "us-west1")]
+    assert [specs.insecure(name) for name in ("us-west1", "eu-central1")] == [True, False]

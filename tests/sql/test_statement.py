@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import duckdb
 import pytest
 
+import batcher
 from batcher.sql.statement import Refused, check
 
 
@@ -119,3 +123,10 @@ def test_what_does_anything_else_is_refused_in_one_line(connection: duckdb.DuckD
 def test_what_is_no_sql_is_an_error_of_its_own(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     with pytest.raises((duckdb.Error, Refused)):
         check(connection, sql)
+
+
+def test_the_sql_of_polars_is_offered_to_nobody() -> None:
+    """It reads any file that is named in it."""
+    code = {path: path.read_text(encoding="utf-8") for path in Path(batcher.__file__).parent.rglob("*.py")}
+    assert [str(path) for path, text in code.items() if re.search(r"SQLContext|pl\.sql|sql_expr", text)] == []
+    assert [path.parent.name for path, text in code.items() if ".sql(" in text] == ["sql"]
