@@ -73,7 +73,6 @@ class _Noted:
     """What is noted of a service's work to be told of, and decides nothing."""
 
     batched_at: datetime | None = None
-    gap_at: datetime | None = None
     causes: dict[str, int] = field(default_factory=dict)
     flawed: dict[str, dict[str, int]] = field(default_factory=dict)
     flawed_objects: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -226,8 +225,6 @@ class Service:
             return False
         self._unfinished, self._batch_trouble = None, ""
         self._noted.batched_at = self._now()
-        if commit.sums["gaps"]:
-            self._noted.gap_at = self._now()
         if work.resync:
             self._publisher.forget(work.resync)
             log.info("open summaries are written again", workspaces=list(work.resync))
@@ -417,7 +414,7 @@ class Service:
             clusters=self._clusters(),
             rules=self._batches.last.rules,
             batched_at=self._noted.batched_at,
-            gap_at=self._noted.gap_at,
+            gap_at=from_micros(self._batches.last.gap_at) if self._batches.last.gap_at else None,
             unpublished_since=unpublished_since(self._batches.state),
             spool_max_bytes=self._settings.spool.max_bytes,
             quarantine_causes=self._noted.causes,

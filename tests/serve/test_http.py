@@ -17,9 +17,9 @@ async def ask() -> AsyncIterator[Ask]:
             return response.status, await response.text()
 
     samples = [
-        Sample("batcher_lines", 7, ("revisions",)),
+        Sample("batcher_spool_lines", 7, ("revisions",)),
         Sample("batcher_cluster_connected", 1, ("us-west1",)),
-        Sample("batcher_publish_seconds", 302.5, ("root:shop",), (2, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1)),
+        Sample("batcher_publish_latency_seconds", 302.5, ("root:shop",), (2, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1)),
     ]
     CONDITIONS.update(spool="", clusters="")
     async with serving("127.0.0.1", 0, samples=lambda: samples, health=lambda: Health(CONDITIONS)) as port:
@@ -29,18 +29,18 @@ async def ask() -> AsyncIterator[Ask]:
 async def test_metrics_are_shown_in_the_text_format_with_their_meaning(ask: Ask) -> None:
     status, text = await ask("/metrics")
     assert status == 200
-    assert 'batcher_lines_total{fate="revisions"} 7.0' in text
+    assert 'batcher_spool_lines_total{fate="revisions"} 7.0' in text
     assert 'batcher_cluster_connected{cluster="us-west1"} 1.0' in text
-    assert "# HELP batcher_gaps_total Times that a cluster was out of reach for longer than its event TTL." in text
+    assert "# HELP batcher_contact_gaps_total Times that a cluster was out of reach for longer than its" in text
 
 
 async def test_a_histogram_says_how_many_took_no_longer_than_each_bound(ask: Ask) -> None:
     _, text = await ask("/metrics")
-    assert 'batcher_publish_seconds_bucket{le="0.1",workspace="root:shop"} 2.0' in text
-    assert 'batcher_publish_seconds_bucket{le="1.0",workspace="root:shop"} 3.0' in text
-    assert 'batcher_publish_seconds_bucket{le="+Inf",workspace="root:shop"} 4.0' in text
-    assert 'batcher_publish_seconds_count{workspace="root:shop"} 4.0' in text
-    assert 'batcher_publish_seconds_sum{workspace="root:shop"} 302.5' in text
+    assert 'batcher_publish_latency_seconds_bucket{le="0.1",workspace="root:shop"} 2.0' in text
+    assert 'batcher_publish_latency_seconds_bucket{le="1.0",workspace="root:shop"} 3.0' in text
+    assert 'batcher_publish_latency_seconds_bucket{le="+Inf",workspace="root:shop"} 4.0' in text
+    assert 'batcher_publish_latency_seconds_count{workspace="root:shop"} 4.0' in text
+    assert 'batcher_publish_latency_seconds_sum{workspace="root:shop"} 302.5' in text
 
 
 async def test_metrics_tell_of_the_process_itself_as_every_exporter_does(ask: Ask) -> None:
