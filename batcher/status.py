@@ -73,11 +73,12 @@ class WorkspaceStatus(msgspec.Struct, frozen=True):
     """By reason."""
 
 
-class TokenStatus(msgspec.Struct, frozen=True):
-    """A token that nobody is known to renew, and when it expires; never the token."""
+class CredentialStatus(msgspec.Struct, frozen=True):
+    """What we are let in with and nobody is known to renew, and when it expires; never the credential."""
 
     side: Literal["cluster", "workspace"]
     name: str
+    credential: Literal["token", "certificate", "plugin"]
     expires_at: datetime
 
 
@@ -138,9 +139,11 @@ class Status(msgspec.Struct, frozen=True):
     quarantine_causes: dict[str, int] = {}
     """How many lines are in quarantine, by cause."""
     workspaces: list[WorkspaceStatus] = []
-    tokens: list[TokenStatus] = []
+    credentials: list[CredentialStatus] = []
     proved_at: datetime | None = None
-    """When the sums were last looked at (hourly); None: not yet."""
+    """When the sums were last looked at (hourly), restarts included; None: not yet."""
+    proving_since: datetime | None = None
+    """Since when they are: when a service first ran here."""
     proof_trouble: str = ""
     """What differed then, or why it could not be looked at; empty if the sums add up."""
     stopped: bool = False
@@ -241,7 +244,7 @@ def _service_samples(status: Status) -> Iterator[Sample]:
         ("batcher_contact_gap_last_timestamp_seconds", status.gap_at),
         ("batcher_archive_last_kept_timestamp_seconds", status.kept_at),
         ("batcher_summary_oldest_unpublished_timestamp_seconds", status.unpublished_since),
-        ("batcher_verify_last_timestamp_seconds", status.proved_at),
+        ("batcher_verify_last_timestamp_seconds", status.proved_at or status.proving_since),
     ):
         if at:
             yield Sample(metric, at.timestamp())
@@ -269,10 +272,9 @@ def _reach_samples(status: Status) -> Iterator[Sample]:
         yield Sample("batcher_publish_latency_seconds", workspace.seconds, (workspace.name,), workspace.counts)
         for reason, number in workspace.refusals.items():
             yield Sample("batcher_publish_refusals", number, (workspace.name, reason))
-    for token in status.tokens:
-        yield Sample(
-            "batcher_credential_expiry_timestamp_seconds", token.expires_at.timestamp(), (token.side, token.name)
-        )
+    for each in status.credentials:
+        labels = (each.side, each.name, each.credential)
+        yield Sample("batcher_credential_expiry_timestamp_seconds", each.expires_at.timestamp(), labels)
 
 
 def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:

@@ -171,9 +171,13 @@ METRICS = {
     ),
     "batcher_config_refused": Metric("gauge", "1 while the newest configuration, or some of it, is not in use."),
     "batcher_verify_failed": Metric("gauge", "1 if the newest hourly proof of the sums failed."),
-    "batcher_verify_last_timestamp_seconds": Metric("gauge", "Unix time when the sums were last looked at."),
+    "batcher_verify_last_timestamp_seconds": Metric(
+        "gauge", "Unix time when the sums were last looked at; before the first time, when a service first ran here."
+    ),
     "batcher_credential_expiry_timestamp_seconds": Metric(
-        "gauge", "Unix time at which a token expires that nobody is known to renew.", ("side", "name")
+        "gauge",
+        "Unix time at which expires what we are let in with, if nobody is known to renew it.",
+        ("side", "name", "credential"),
     ),
     "batcher_leader": Metric("gauge", "1 while this process runs; 0 while it waits for the Lease of another."),
     "batcher_lease_failures": Metric("counter", "Tries to get or renew the Lease that nobody answered."),

@@ -8,8 +8,8 @@ from batcher.errors import DataDirError
 from batcher.schema import SUMS
 from batcher.status import (
     ClusterStatus,
+    CredentialStatus,
     Status,
-    TokenStatus,
     WorkspaceStatus,
     is_running,
     mapping_trouble,
@@ -32,7 +32,7 @@ STATUS = Status(
     clusters=[CLUSTER],
     rules=[RuleCount("noise", Action.DROP, since=1, rows=10, hits=3, last_at=1_500_000)],
     batched_at=NOW, gap_at=NOW, unpublished_since=NOW - timedelta(minutes=6), spool_max_bytes=80,
-    quarantine_causes={"no-uid": 2}, tokens=[TokenStatus("cluster", "us-west1", NOW)],
+    quarantine_causes={"no-uid": 2}, credentials=[CredentialStatus("cluster", "us-west1", "certificate", NOW)],
     workspaces=[WorkspaceStatus("root:shop", (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2), 700.5, {"Invalid": 3})],
     proved_at=NOW, proof_trouble="FAILED  sums", kept_at=NOW,
 )  # fmt: skip
@@ -82,7 +82,9 @@ def test_metrics_tell_of_what_is_late_refused_or_about_to_expire() -> None:
     assert values["batcher_spool_max_bytes", ()] == 80
     assert values["batcher_quarantine_lines", ("no-uid",)] == 2
     assert values["batcher_publish_refusals", ("root:shop", "Invalid")] == 3
-    assert values["batcher_credential_expiry_timestamp_seconds", ("cluster", "us-west1")] == 1_795_435_200
+    assert (
+        values["batcher_credential_expiry_timestamp_seconds", ("cluster", "us-west1", "certificate")] == 1_795_435_200
+    )
     assert values["batcher_verify_failed", ()] == 1
     assert values["batcher_verify_last_timestamp_seconds", ()] == 1_795_435_200
     (latency,) = (sample for sample in samples(STATUS) if sample.name == "batcher_publish_latency_seconds")

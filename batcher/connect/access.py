@@ -91,6 +91,11 @@ class Access:
         return token.reveal() if token else None
 
     @property
+    def shown_certificate(self) -> bytes:
+        """The certificate that is shown to the server, PEM; empty if none is. Raises ``OSError`` for a missing file."""
+        return self.certificate.read_bytes() if isinstance(self.certificate, Path) else self.certificate or b""
+
+    @property
     def secrets(self) -> Iterator[str]:
         """Yield what must not be shown anywhere, for those who take it out. Raises ``OSError`` for a missing file."""
         if self.token is not None:

@@ -1,6 +1,6 @@
 """The loop: what is wired to what, when a batch runs, and how it all stops.
 
-APScheduler only says when; the work runs in loops that belong to one task group, so that a failure ends the
+The timetable only says when; the work runs in loops that belong to one task group, so that a failure ends the
 process instead of a log line. Batches run in a thread, because polars computes while sockets are read.
 """
 
@@ -16,7 +16,6 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
 from batcher.archive import Deliverer
@@ -39,6 +38,7 @@ from batcher.service.offering import offers, record, unpublished_since
 from batcher.service.proving import EVERY as PROVE_EVERY
 from batcher.service.proving import Proving
 from batcher.service.retiring import Retiring
+from batcher.service.timetable import SOON, Timetable
 from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
@@ -48,7 +48,15 @@ from batcher.stages.carry import is_due_to_change
 from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
 from batcher.stages.redefine import redefined
-from batcher.status import ClusterStatus, Leadership, Status, TokenStatus, WorkspaceStatus, samples, write_status
+from batcher.status import (
+    ClusterStatus,
+    CredentialStatus,
+    Leadership,
+    Status,
+    WorkspaceStatus,
+    samples,
+    write_status,
+)
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
@@ -102,7 +110,7 @@ class Service:
         self._spool = spool
         self._now = now
         self._specs, self._holding, self._fleet, self._publisher, self._destination, self._deliverer = edges
-        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._timetable = Timetable()
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
         self._delivery_due = asyncio.Event()
@@ -138,16 +146,14 @@ class Service:
                     self._loop(self._proof_due, self._proving.turn),
                 )
             ]
-            self._schedule()
+            self._timetable.start(self._every(), self._first())
             await stop.wait()
             watching.cancel()
             await asyncio.wait([watching])
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
             await self._deliver()
-            self._scheduler.pause()
-            await asyncio.sleep(0)  # what is just due is done: one that is cancelled would be logged as an error
-            self._scheduler.shutdown(wait=False)
+            await self._timetable.end()
             for task in others:
                 task.cancel()
         await self._destination.targets.close()
@@ -159,13 +165,6 @@ class Service:
             return contextlib.nullcontext()
         return serving(serve.address, serve.port, samples=lambda: samples(self.status), health=self.health)
 
-    def _schedule(self) -> None:
-        always = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        for event, every in self._every().items():
-            seconds = every.total_seconds()
-            self._scheduler.add_job(_set, "interval", args=[event], seconds=seconds, id=str(id(event)), **always)
-        self._scheduler.start()
-
     def _every(self) -> dict[asyncio.Event, timedelta]:
         return {
             self._batch_due: self._settings.batch.interval,
@@ -173,6 +172,11 @@ class Service:
             self._keeping_due: self._settings.archive.compact_every,
             self._proof_due: PROVE_EVERY,
         }
+
+    def _first(self) -> dict[asyncio.Event, timedelta]:
+        """After how long what comes seldom is due for the first time."""
+        keep = min(self._settings.archive.compact_every, SOON)
+        return {self._keeping_due: keep, self._proof_due: max(SOON, self._proving.due_in())}
 
     @staticmethod
     async def _loop(due_now: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
@@ -365,8 +369,7 @@ class Service:
         self._publisher.pace(settings.publish.per_workspace_per_second)
         self._batches.plan_with(rules_of(settings))
         self._writer.redact = redactor_of(settings)
-        for event, every in self._every().items():
-            self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())
+        self._timetable.follow(self._every())
 
     @property
     def settings(self) -> Settings:
@@ -422,20 +425,21 @@ class Service:
                 WorkspaceStatus(name, tuple(each.counts), each.seconds, dict(each.refusals))
                 for name, each in publishing.figures.items()
             ],
-            tokens=list(self._tokens()),
+            credentials=list(self._credentials()),
             proved_at=self._proving.proved_at,
+            proving_since=self._proving.since,
             proof_trouble=self._proving.trouble,
             leadership=self.leadership(),
         )
 
-    def _tokens(self) -> Iterator[TokenStatus]:
+    def _credentials(self) -> Iterator[CredentialStatus]:
         """Those that end, as far as they say so."""
         for name, connection in self._specs.connections.items():
-            if ends := connection.token_expires_at:
-                yield TokenStatus("cluster", name, ends)
+            for kind, ends in connection.expiries.items():
+                yield CredentialStatus("cluster", name, kind, ends)
         for name, connection in self._destination.connections.items():
-            if ends := connection.token_expires_at:
-                yield TokenStatus("workspace", name, ends)
+            for kind, ends in connection.expiries.items():
+                yield CredentialStatus("workspace", name, kind, ends)
 
     def _clusters(self) -> list[ClusterStatus]:
         namespaces, objects = self._namespaces, self._objects
@@ -471,11 +475,6 @@ class Service:
                 "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
             }
         )
-
-
-async def _set(due: asyncio.Event) -> None:
-    """A coroutine, so that it runs in the loop and not in a thread, from where no event may be set."""
-    due.set()
 
 
 def _log_batch(commit: Commit, seconds: float) -> None:
