@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from batcher.publish.publisher import DRAIN_SECONDS
-from tests.deploy.rendered import EVERYTHING, objects, of_kind, pods
+from tests.deploy.rendered import EVERYTHING, TWO, objects, of_kind, pods
 
-ALL = [*pods(objects()), *pods(objects(EVERYTHING))]
+ALL = [*pods(objects()), *pods(objects(EVERYTHING)), *pods(objects(TWO))]
 CONTAINERS = [
     (pod, container) for pod in ALL for group in ("containers", "initContainers") for container in pod.get(group, [])
 ]
@@ -17,8 +17,8 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persiste
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(ALL) == 2
-    assert len(CONTAINERS) == 2
+    assert len(ALL) == 3
+    assert len(CONTAINERS) == 3
 
 
 @pytest.mark.parametrize("pod", ALL)
@@ -111,6 +111,27 @@ def test_one_process_has_the_volume_and_it_outlives_the_pod() -> None:
     assert stateful["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     (claim,) = stateful["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["name"] == "data"
+
+
+def test_two_processes_have_one_volume_and_it_outlives_the_release() -> None:
+    made = objects(TWO)
+    (stateful,), (claim,) = of_kind(made, "StatefulSet"), of_kind(made, "PersistentVolumeClaim")
+    assert stateful["spec"]["replicas"] == 2
+    assert "volumeClaimTemplates" not in stateful["spec"]
+    (volume,) = (each for each in stateful["spec"]["template"]["spec"]["volumes"] if each["name"] == "data")
+    assert volume["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_a_claim_that_is_there_already_is_used_and_none_is_made() -> None:
+    made = objects({"persistence": {"existingClaim": "mine"}})
+    (stateful,) = of_kind(made, "StatefulSet")
+    assert "volumeClaimTemplates" not in stateful["spec"]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "mine"}} in stateful["spec"]["template"]["spec"][
+        "volumes"
+    ]
+    assert of_kind(made, "PersistentVolumeClaim") == []
 
 
 def test_metrics_are_read_by_whom_the_policy_names_and_only_api_servers_and_names_are_asked() -> None:
