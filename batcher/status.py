@@ -131,6 +131,10 @@ class Status(msgspec.Struct, frozen=True):
     """When they were done last, since the service began."""
     batched_at: datetime | None = None
     """When a batch was last committed, or there was nothing to commit."""
+    batch_counts: tuple[int, ...] = ()
+    """Batches since the service began, by how long they took (:data:`batcher.telemetry.BATCH_BOUNDS`)."""
+    batch_seconds: float = 0.0
+    """All of them together."""
     gap_at: datetime | None = None
     """When a batch last found that a cluster was out of reach for too long, restarts included; None: none did."""
     unpublished_since: datetime | None = None
@@ -224,6 +228,8 @@ def samples(status: Status) -> Iterator[Sample]:
 
 def _service_samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_batch_commits", status.batch)
+    if status.batch_counts:
+        yield Sample("batcher_batch_duration_seconds", status.batch_seconds, (), status.batch_counts)
     yield Sample("batcher_incidents_open", status.open_incidents)
     yield Sample("batcher_summaries_open", status.open_summaries)
     yield Sample("batcher_publish_pending_writes", status.pending_writes)

@@ -119,7 +119,14 @@ class Metric(NamedTuple):
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Of a histogram: up to where what was observed is counted together."""
 
+
+PUBLISH_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds: from an answer at once to what a refusal lets wait."""
+BATCH_BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds: from a batch of a few lines to several intervals of the default."""
 
 METRICS = {
     "batcher_spool_lines": Metric("counter", "Delivered lines, by what became of them.", ("fate",)),
@@ -136,7 +143,10 @@ METRICS = {
     "batcher_fold_rows": Metric("counter", "Revisions without a summary of their own, once a place where told."),
     "batcher_publish_writes": Metric("counter", "Events written to workspaces."),
     "batcher_publish_latency_seconds": Metric(
-        "histogram", "From when a write was due to the workspace's answer, of those that were taken.", ("workspace",)
+        "histogram",
+        "From when a write was due to the workspace's answer, of those that were taken.",
+        ("workspace",),
+        PUBLISH_BOUNDS,
     ),
     "batcher_publish_refusals": Metric(
         "counter", "Writes that a workspace refused for good, by its reason.", ("workspace", "reason")
@@ -147,6 +157,9 @@ METRICS = {
     "batcher_contact_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
     "batcher_contact_gap_last_timestamp_seconds": Metric("gauge", "Unix time at which a batch last found such a gap."),
     "batcher_batch_commits": Metric("counter", "Batches committed."),
+    "batcher_batch_duration_seconds": Metric(
+        "histogram", "From the plan of a batch to its commit.", bounds=BATCH_BOUNDS
+    ),
     "batcher_batch_last_timestamp_seconds": Metric(
         "gauge", "Unix time when a batch was last committed, or there was nothing to commit."
     ),
@@ -205,10 +218,6 @@ METRICS = {
     ),
 }
 """Every metric there is; counters get ``_total`` when they are shown."""
-
-
-PUBLISH_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Seconds up to which writes are counted together: from an answer at once to what a refusal lets wait."""
 
 
 class Sample(NamedTuple):

@@ -34,6 +34,7 @@ STATUS = Status(
     batched_at=NOW, gap_at=NOW, unpublished_since=NOW - timedelta(minutes=6), spool_max_bytes=80,
     quarantine_causes={"no-uid": 2}, credentials=[CredentialStatus("cluster", "us-west1", "certificate", NOW)],
     workspaces=[WorkspaceStatus("root:shop", (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2), 700.5, {"Invalid": 3})],
+    batch_counts=(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), batch_seconds=40.5,
     proved_at=NOW, proof_trouble="FAILED  sums", kept_at=NOW,
 )  # fmt: skip
 
@@ -87,6 +88,8 @@ def test_metrics_tell_of_what_is_late_refused_or_about_to_expire() -> None:
     )
     assert values["batcher_verify_failed", ()] == 1
     assert values["batcher_verify_last_timestamp_seconds", ()] == 1_795_435_200
+    (took,) = (sample for sample in samples(STATUS) if sample.name == "batcher_batch_duration_seconds")
+    assert (took.value, sum(took.counts)) == (40.5, 4)
     (latency,) = (sample for sample in samples(STATUS) if sample.name == "batcher_publish_latency_seconds")
     assert latency.value == 700.5
     assert latency.counts == (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2)

@@ -39,6 +39,7 @@ from batcher.service.proving import EVERY as PROVE_EVERY
 from batcher.service.proving import Proving
 from batcher.service.retiring import Retiring
 from batcher.service.timetable import SOON, Timetable
+from batcher.service.timing import Durations
 from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
@@ -81,6 +82,7 @@ class _Noted:
     """What is noted of a service's work to be told of, and decides nothing."""
 
     batched_at: datetime | None = None
+    durations: Durations = field(default_factory=Durations)
     causes: dict[str, int] = field(default_factory=dict)
     flawed: dict[str, dict[str, int]] = field(default_factory=dict)
     flawed_objects: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -234,7 +236,9 @@ class Service:
             log.info("open summaries are written again", workspaces=list(work.resync))
         if commit.sums["dead_lettered"]:
             self._publisher.keep(set(self._batches.state["open_summaries"]["summary"]))
-        _log_batch(commit, monotonic() - began)
+        seconds = monotonic() - began
+        self._noted.durations.took(seconds)
+        _log_batch(commit, seconds)
         self._log_flawed()
         _log_redefined(before, self._batches.state)
         self._quarantine_changed |= bool(commit.sums["quarantined"] or commit.sums["retried"])
@@ -417,6 +421,8 @@ class Service:
             clusters=self._clusters(),
             rules=self._batches.last.rules,
             batched_at=self._noted.batched_at,
+            batch_seconds=self._noted.durations.seconds,
+            batch_counts=tuple(self._noted.durations.counts),
             gap_at=from_micros(self._batches.last.gap_at) if self._batches.last.gap_at else None,
             unpublished_since=unpublished_since(self._batches.state),
             spool_max_bytes=self._settings.spool.max_bytes,

@@ -52,10 +52,13 @@ async def test_metrics_tell_of_the_process_itself_as_every_exporter_does(ask: As
 async def test_it_is_alive_whatever_the_clusters_do(ask: Ask) -> None:
     CONDITIONS["clusters"] = "not heard of yet: us-west1"
     assert await ask("/livez") == (200, "ok\n")
+    assert await ask("/livez?verbose") == (200, "[+]ping ok\nlivez check passed\n")
 
 
 async def test_it_is_ready_when_every_condition_holds_and_says_which_does_not(ask: Ask) -> None:
     assert await ask("/readyz") == (200, "ok\n")
+    assert await ask("/readyz?verbose") == (200, "[+]spool ok\n[+]clusters ok\nreadyz check passed\n")
     CONDITIONS["clusters"] = "not heard of yet: us-west1"
-    assert await ask("/readyz") == (503, "not ready\n")
-    assert await ask("/readyz?verbose") == (503, "[+]spool ok\n[-]clusters not heard of yet: us-west1\nnot ready\n")
+    failed = "[+]spool ok\n[-]clusters failed: not heard of yet: us-west1\nreadyz check failed\n"
+    assert await ask("/readyz") == (503, failed)
+    assert await ask("/readyz?verbose") == (503, failed)

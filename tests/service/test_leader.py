@@ -135,7 +135,7 @@ async def test_who_waits_is_alive_and_ready_and_its_metrics_say_that_it_does_not
             async with batcher("run", "--config", second) as waits:
                 await line(waits, "waiting for the Lease")
                 assert await ask(port, "/livez") == (200, "ok\n")
-                assert await ask(port, "/readyz?verbose") == (200, "[+]lease ok\nready\n")
+                assert await ask(port, "/readyz?verbose") == (200, "[+]lease ok\nreadyz check passed\n")
                 _, metrics = await ask(port, "/metrics")
                 assert re.findall(r"^(batcher_le\S+) (\S+)$", metrics, re.MULTILINE) == [
                     ("batcher_leader", "0.0"),

@@ -29,6 +29,8 @@ async def test_a_service_tells_of_its_batches_its_writes_and_how_large_the_spool
     assert told.batched_at is not None
     assert told.batched_at >= began
     assert told.unpublished_since is None
+    assert sum(told.batch_counts) == told.batch
+    assert told.batch_seconds > 0
     assert told.gap_at is None
     assert told.spool_max_bytes == 3 * 2**30
     assert told.credentials == []
