@@ -6,6 +6,7 @@ process instead of a log line. Batches run in a thread, because polars computes 
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -32,6 +33,7 @@ from batcher.pipeline import State
 from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
+from batcher.service.detached import detached
 from batcher.service.holding import Holding
 from batcher.service.keeping import Keeping
 from batcher.service.offering import offers, record, unpublished_since
@@ -62,6 +64,9 @@ from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
 log = structlog.get_logger("batcher")
+
+LAST_DELIVERY_SECONDS = 15.0
+"""Of the 30 that a Pod has for its end unless it says otherwise; a store that answers takes one or two."""
 
 _COUNTED = ("events", "occurrences", "warnings", "lag_ms", "publish_lag_ms")
 
@@ -154,7 +159,7 @@ class Service:
             await asyncio.wait([watching])
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
-            await self._deliver()
+            await self._deliver_last()
             await self._timetable.end()
             for task in others:
                 task.cancel()
@@ -316,11 +321,19 @@ class Service:
         await self._publisher.drain()
         await self._run_batches()
 
+    async def _deliver_last(self) -> None:
+        """Deliver once more, for as long as an end may take; the next start delivers what the archive lacks then."""
+        try:
+            async with asyncio.timeout(LAST_DELIVERY_SECONDS):
+                await self._deliver()
+        except TimeoutError:
+            log.warning("archive does not answer; the next start delivers the rest")
+
     async def _deliver(self) -> None:
         """Deliver what is staged; an archive that is away holds up neither batches nor publishing."""
         files = list(self._batches.undelivered)
         try:
-            through = await asyncio.to_thread(self._deliverer.deliver, files)
+            through = await detached(functools.partial(self._deliverer.deliver, files))
         except ArchiveError as error:
             self._archive_trouble = str(error)
             log.warning("archive is away; batches and publishing go on", error=str(error))

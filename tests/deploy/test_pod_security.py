@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from batcher.publish.publisher import DRAIN_SECONDS
+from batcher.service.loop import LAST_DELIVERY_SECONDS
 from tests.deploy.rendered import EVERYTHING, TWO, objects, of_kind, pods
+from tests.installed import SCHEMA
 
 ALL = [*pods(objects()), *pods(objects(EVERYTHING)), *pods(objects(TWO))]
 CONTAINERS = [
@@ -102,7 +104,9 @@ def test_secrets_are_files_that_only_our_group_reads_and_no_variable(pod: Mappin
 
 @pytest.mark.parametrize("pod", ALL)
 def test_the_end_has_as_long_as_the_service_may_take(pod: Mapping[str, Any]) -> None:
-    assert pod["terminationGracePeriodSeconds"] >= 2 * DRAIN_SECONDS
+    assert pod["terminationGracePeriodSeconds"] >= 2 * max(DRAIN_SECONDS, LAST_DELIVERY_SECONDS)
+    least = SCHEMA["properties"]["terminationGracePeriodSeconds"]["minimum"]
+    assert least >= 2 * LAST_DELIVERY_SECONDS, "what the chart lets people say is enough as well"
 
 
 def test_one_process_has_the_volume_and_it_outlives_the_pod() -> None:

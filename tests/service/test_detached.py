@@ -1,0 +1,45 @@
+"""Work that the end of the service does not wait for."""
+
+import asyncio
+import threading
+
+import pytest
+
+from batcher.service.detached import detached
+
+
+async def test_what_the_work_returns_or_raises_is_returned_or_raised() -> None:
+    assert await detached(lambda: 3) == 3
+    assert await detached(lambda: None) is None
+    with pytest.raises(ZeroDivisionError):
+        await detached(lambda: 1 // 0)
+
+
+async def test_who_stops_waiting_leaves_the_work_to_itself() -> None:
+    go_on, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go_on.wait()
+        done.set()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(detached(work), 0.05)
+    go_on.set()
+    assert await asyncio.to_thread(done.wait, 60)
+
+
+def test_a_loop_that_is_closed_and_an_end_of_the_process_do_not_wait_for_it() -> None:
+    go_on = threading.Event()
+    names = {thread.name for thread in threading.enumerate()}
+
+    async def given_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(detached(go_on.wait), 0.05)
+
+    asyncio.run(given_up())
+    left = [thread for thread in threading.enumerate() if thread.name not in names]
+    assert [thread.daemon for thread in left] == [True]
+    go_on.set()
+    for thread in left:
+        thread.join(60)
+        assert not thread.is_alive()
