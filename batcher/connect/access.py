@@ -3,6 +3,7 @@
 import contextlib
 import os
 import ssl
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -140,9 +141,18 @@ class Access:
 
 @contextlib.contextmanager
 def _as_file(content: Path | bytes) -> Iterator[Path]:
-    """``ssl`` loads certificates from files only; inline data is one for the moment, private to the user."""
+    """``ssl`` loads certificates from files only; inline data is one for the moment, private to the user.
+
+    On Linux it is one in memory: no key comes to a disk, and none is needed where nothing can be written.
+    """
     if isinstance(content, Path):
         yield content
+        return
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("credential"), "wb") as file:
+            file.write(content)
+            file.flush()
+            yield Path(f"/proc/self/fd/{file.fileno()}")
         return
     descriptor, name = tempfile.mkstemp()
     try:

@@ -104,6 +104,6 @@ class Proving:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await process.communicate()  # to the end of its pipes: what is open when the loop closes complains
         code = 1 if process.returncode is None else process.returncode
         return code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
