@@ -6,7 +6,7 @@ never read back by the service: losing it loses nothing.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -185,6 +185,30 @@ def mapping_trouble(status: Status) -> str:
     objects = _told((cluster.name, cluster.flawed_objects) for cluster in status.clusters)
     troubles = [f"flawed namespaces in {told}; see: batcher mapping list --flawed"] if told else []
     return "; ".join([*troubles, *([f"flawed objects in {objects}"] if objects else [])])
+
+
+EXPIRES_SOON = timedelta(days=1)
+
+
+def expiry_trouble(status: Status) -> str:
+    """Return what we are let in with that expires within a day, or has; empty if nothing does."""
+    soon = sorted(
+        (each.expires_at, f"the {each.credential} for {each.side} {each.name}")
+        for each in status.credentials
+        if each.expires_at - status.at < EXPIRES_SOON
+    )
+    return "; ".join(
+        f"{what} {'expired' if ends <= status.at else 'expires'} {ends:%Y-%m-%dT%H:%M:%SZ}" for ends, what in soon
+    )
+
+
+def workspace_rows(status: Status, most: int) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, writes, mean seconds of one, and refusals by reason of ``most`` workspaces, refusing ones first."""
+    chosen = sorted(status.workspaces, key=lambda each: (-sum(each.refusals.values()), -sum(each.counts), each.name))
+    for each in chosen[:most]:
+        writes = sum(each.counts)
+        refusals = ", ".join(f"{number:,} {reason}" for reason, number in sorted(each.refusals.items()))
+        yield each.name, f"{writes:,}", f"{each.seconds / writes:.1f}s" if writes else "", refusals
 
 
 def _told(flawed: Iterable[tuple[str, Mapping[str, int]]]) -> str:

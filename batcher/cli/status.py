@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from batcher.status import Leadership, Status
 
 
+_MOST_WORKSPACES = 20
+"""Which refuse most, or are written to most."""
+
+
 def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
     """Show how the service and the watch of every cluster are. Exit 1 if the service does not run."""
     import msgspec
@@ -45,13 +49,27 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     ]
     headers = ("CLUSTER", "WATCH", "LAG", "LAST EVENT", "LAST CONTACT", "RESTARTS", "EVENTS", "LAST ERROR")
     print("\n".join(table(headers, rows, numbers=(2, 5, 6))))
+    _print_workspaces(found)
     if not running:
         raise typer.Exit(1)
 
 
+def _print_workspaces(found: "Status") -> None:
+    """What those took and refused that were written to since the service began."""
+    from batcher.status import workspace_rows
+    from batcher.text import table
+
+    rows = list(workspace_rows(found, _MOST_WORKSPACES))
+    if rows:
+        headers = ("WORKSPACE", "WRITES", "MEAN", "REFUSED")
+        print("\n".join(["", *table(headers, rows, numbers=(1, 2))]))
+    if len(found.workspaces) > len(rows):
+        print(f"... and {len(found.workspaces) - len(rows):,} more: see /metrics, or --output json")
+
+
 def _print_head(found: "Status", state: str) -> None:
     """A line each for what goes on, and for what is wrong."""
-    from batcher.status import mapping_trouble
+    from batcher.status import expiry_trouble, mapping_trouble
     from batcher.text import safe
 
     print(f"service    {state}")
@@ -63,7 +81,7 @@ def _print_head(found: "Status", state: str) -> None:
     print(f"incidents  {found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended")
     parts = ("config", "spool", "quarantine", "archive", "keeping", "proof", "publish")
     troubles = {name: getattr(found, f"{name}_trouble") for name in parts}
-    for name, trouble in (troubles | {"mapping": mapping_trouble(found)}).items():
+    for name, trouble in (troubles | {"mapping": mapping_trouble(found), "expiry": expiry_trouble(found)}).items():
         if trouble:
             print(f"{name:<10} {safe(trouble)}")
 
