@@ -33,7 +33,7 @@ class WrongError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> NoReturn:  # type: ignore[explicit-override]  # typing.override came with 3.12
         raise WrongError(message)
 
 

@@ -153,11 +153,11 @@ def _as_file(content: Path | bytes) -> Iterator[Path]:
             file.write(content)
             file.flush()
             yield Path(f"/proc/self/fd/{file.fileno()}")
-        return
-    descriptor, name = tempfile.mkstemp()
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        yield Path(name)
-    finally:
-        Path(name).unlink()
+    else:
+        descriptor, name = tempfile.mkstemp()
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            yield Path(name)
+        finally:
+            Path(name).unlink()

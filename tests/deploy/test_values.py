@@ -36,7 +36,7 @@ def test_the_schema_takes_the_defaults_and_all_that_is_used_elsewhere(values: di
         (without(TWO, "leaderElection"), "leaderElection.create"),
         (without(TWO, "persistence"), "persistence.accessModes"),
         (without(TWO, "config"), "config"),
-        (TWO | {"serviceAccount": {"automountToken": False}}, "serviceAccount.automountToken"),
+        ({**TWO, "serviceAccount": {"automountToken": False}}, "serviceAccount.automountToken"),
         (
             {"leaderElection": {"create": True}, "config": {"leaderElection": {"enabled": True}}},
             "config.leaderElection",
