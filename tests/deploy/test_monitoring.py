@@ -174,6 +174,24 @@ def test_the_dashboard_has_these_rows_in_this_order() -> None:
     ]
 
 
+def test_nothing_in_the_dashboard_names_a_metric_a_variable_or_a_query_that_is_not_there() -> None:
+    text = json.dumps(DASHBOARD)
+    assert set(re.findall(r"\bbatcher_\w+", text)) <= set(shown())
+    variables = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    assert set(re.findall(r"\$\{?(\w+)", text)) - {"__all", "__rate_interval", "__range"} == variables
+    for panel in DASHBOARD["panels"]:
+        letters = [target["refId"] for target in panel.get("targets", [])]
+        assert len(set(letters)) == len(letters)
+        assert set(re.findall(r"Value #(\w)", json.dumps(panel))) <= set(letters)
+
+
+@pytest.mark.parametrize("page", sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", DEPLOY / "README.md"]))
+def test_a_metric_that_a_page_names_is_there(page: Path) -> None:
+    assert set(re.findall(r"(?<![\w.])batcher_[a-z_]+\b", page.read_text(encoding="utf-8"))) <= set(shown()) | set(
+        METRICS
+    )
+
+
 def test_no_panel_lies_over_another_and_each_has_an_id_of_its_own() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
