@@ -37,7 +37,9 @@ QUOTED = [
     for page, text in PAGES.items()
     for quoted in re.findall(r"`([^`]+)`", FENCED.sub("", text))
 ]
-WHOLE = [command for _, command in LINES if command.split()[0] in TOOLS]
+COMMENTS = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+WHOLE = re.findall(r"^# .*: (docker build .*)$", COMMENTS, flags=re.MULTILINE)
+WHOLE += [command for _, command in LINES if command.split()[0] in TOOLS]
 WITH_ARGUMENTS = [
     command
     for _, command in QUOTED
