@@ -76,7 +76,7 @@ class WorkspaceStatus(msgspec.Struct, frozen=True):
 class CredentialStatus(msgspec.Struct, frozen=True):
     """What we are let in with and nobody is known to renew, and when it expires; never the credential."""
 
-    side: Literal["cluster", "workspace"]
+    side: Literal["cluster", "workspace", "lease"]
     name: str
     credential: Literal["token", "certificate", "plugin"]
     expires_at: datetime
@@ -94,6 +94,8 @@ class Leadership(msgspec.Struct, frozen=True):
     """Tries to renew it that nobody answered."""
     trouble: str
     """Why the last one failed; empty if it did not."""
+    expiries: dict[Literal["token", "certificate", "plugin"], datetime] = {}
+    """When that expires with which it is renewed."""
 
 
 class Status(msgspec.Struct, frozen=True):

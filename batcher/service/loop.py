@@ -459,6 +459,9 @@ class Service:
         for name, connection in self._destination.connections.items():
             for kind, ends in connection.expiries.items():
                 yield CredentialStatus("workspace", name, kind, ends)
+        if leadership := self.leadership():
+            for kind, ends in leadership.expiries.items():
+                yield CredentialStatus("lease", leadership.lease, kind, ends)
 
     def _clusters(self) -> list[ClusterStatus]:
         namespaces, objects = self._namespaces, self._objects
