@@ -33,7 +33,7 @@ from batcher.pipeline import State
 from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
-from batcher.service.detached import detached
+from batcher.service.detached import detached, over
 from batcher.service.holding import Holding
 from batcher.service.keeping import Keeping
 from batcher.service.offering import offers, record, unpublished_since
@@ -159,8 +159,8 @@ class Service:
             await asyncio.wait([watching])
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
-            await self._deliver_last()
             await self._timetable.end()
+            await self._deliver_last()
             for task in others:
                 task.cancel()
         await self._destination.targets.close()
@@ -326,6 +326,7 @@ class Service:
         try:
             async with asyncio.timeout(LAST_DELIVERY_SECONDS):
                 await self._deliver()
+                await over()
         except TimeoutError:
             log.warning("archive does not answer; the next start delivers the rest")
 

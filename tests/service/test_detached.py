@@ -1,11 +1,13 @@
 """Work that the end of the service does not wait for."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from batcher.service.detached import detached
+from batcher.service.detached import detached, is_under_way, over
 
 
 async def test_what_the_work_returns_or_raises_is_returned_or_raised() -> None:
@@ -23,8 +25,11 @@ async def test_who_stops_waiting_leaves_the_work_to_itself() -> None:
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(detached(work), 0.05)
+    assert is_under_way()
     go_on.set()
-    assert await asyncio.to_thread(done.wait, 60)
+    await asyncio.wait_for(over(), 60)
+    assert done.is_set()
+    assert not is_under_way()
 
 
 def test_a_loop_that_is_closed_and_an_end_of_the_process_do_not_wait_for_it() -> None:
@@ -42,3 +47,27 @@ def test_a_loop_that_is_closed_and_an_end_of_the_process_do_not_wait_for_it() ->
     for thread in left:
         thread.join(60)
         assert not thread.is_alive()
+
+
+STUCK = """
+import asyncio, threading
+from batcher.service.detached import detached, leave, over
+
+async def main():
+    try:
+        await asyncio.wait_for(detached(threading.Event().wait), 0.05)
+    except TimeoutError:
+        print("given up")
+    else:
+        await over()
+
+asyncio.run(main())
+leave()
+print("went on")
+"""
+
+
+def test_a_process_leaves_with_0_at_once_while_work_is_under_way_and_goes_on_if_none_is() -> None:
+    for source, said in ((STUCK, "given up\n"), (STUCK.replace(".wait)", ".clear)"), "went on\n")):
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
