@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from batcher.telemetry import METRICS, Sample
+from batcher.text import safe
 
 
 class Health(NamedTuple):
@@ -70,7 +71,8 @@ def _checked(name: str, health: Health, request: web.Request) -> web.Response:
     """As kube-apiserver answers: all conditions where one fails, or where they are asked for."""
     if health.ready and "verbose" not in request.query:
         return web.Response(text="ok\n")
-    lines = [f"[-]{each} failed: {why}" if why else f"[+]{each} ok" for each, why in health.conditions.items()]
+    said = (f"[-]{each} failed: {why}" if why else f"[+]{each} ok" for each, why in health.conditions.items())
+    lines = [safe(line) for line in said]
     text = "\n".join([*lines, f"{name} check {'passed' if health.ready else 'failed'}"])
     return web.Response(text=f"{text}\n", status=200 if health.ready else 503)
 

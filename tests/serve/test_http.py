@@ -55,6 +55,13 @@ async def test_it_is_alive_whatever_the_clusters_do(ask: Ask) -> None:
     assert await ask("/livez?verbose") == (200, "[+]ping ok\nlivez check passed\n")
 
 
+async def test_what_fails_is_told_in_one_line_whatever_it_says(ask: Ask) -> None:
+    CONDITIONS["spool"] = "no space\n[+]clusters ok\x1b[2J"
+    assert (await ask("/readyz"))[1] == (
+        "[-]spool failed: no space [+]clusters ok [2J\n[+]clusters ok\nreadyz check failed\n"
+    )
+
+
 async def test_it_is_ready_when_every_condition_holds_and_says_which_does_not(ask: Ask) -> None:
     assert await ask("/readyz") == (200, "ok\n")
     assert await ask("/readyz?verbose") == (200, "[+]spool ok\n[+]clusters ok\nreadyz check passed\n")
