@@ -6,7 +6,7 @@ never read back by the service: losing it loses nothing.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -73,11 +73,12 @@ class WorkspaceStatus(msgspec.Struct, frozen=True):
     """By reason."""
 
 
-class TokenStatus(msgspec.Struct, frozen=True):
-    """A token that nobody is known to renew, and when it expires; never the token."""
+class CredentialStatus(msgspec.Struct, frozen=True):
+    """What we are let in with and nobody is known to renew, and when it expires; never the credential."""
 
-    side: Literal["cluster", "workspace"]
+    side: Literal["cluster", "workspace", "lease"]
     name: str
+    credential: Literal["token", "certificate", "plugin"]
     expires_at: datetime
 
 
@@ -93,6 +94,8 @@ class Leadership(msgspec.Struct, frozen=True):
     """Tries to renew it that nobody answered."""
     trouble: str
     """Why the last one failed; empty if it did not."""
+    expiries: dict[Literal["token", "certificate", "plugin"], datetime] = {}
+    """When that expires with which it is renewed."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -130,17 +133,23 @@ class Status(msgspec.Struct, frozen=True):
     """When they were done last, since the service began."""
     batched_at: datetime | None = None
     """When a batch was last committed, or there was nothing to commit."""
+    batch_counts: tuple[int, ...] = ()
+    """Batches since the service began, by how long they took (:data:`batcher.telemetry.BATCH_BOUNDS`)."""
+    batch_seconds: float = 0.0
+    """All of them together."""
     gap_at: datetime | None = None
-    """When this process last found that a cluster was out of reach for too long; None: it did not."""
+    """When a batch last found that a cluster was out of reach for too long, restarts included; None: none did."""
     unpublished_since: datetime | None = None
     """When the summary began that waits longest for its first write; None: none waits."""
     spool_max_bytes: int = 0
     quarantine_causes: dict[str, int] = {}
     """How many lines are in quarantine, by cause."""
     workspaces: list[WorkspaceStatus] = []
-    tokens: list[TokenStatus] = []
+    credentials: list[CredentialStatus] = []
     proved_at: datetime | None = None
-    """When the sums were last looked at (hourly); None: not yet."""
+    """When the sums were last looked at (hourly), restarts included; None: not yet."""
+    proving_since: datetime | None = None
+    """Since when they are: when a service first ran here."""
     proof_trouble: str = ""
     """What differed then, or why it could not be looked at; empty if the sums add up."""
     stopped: bool = False
@@ -180,22 +189,46 @@ def mapping_trouble(status: Status) -> str:
     return "; ".join([*troubles, *([f"flawed objects in {objects}"] if objects else [])])
 
 
+EXPIRES_SOON = timedelta(days=1)
+
+
+def expiry_trouble(status: Status) -> str:
+    """Return what we are let in with that expires within a day, or has; empty if nothing does."""
+    soon = sorted(
+        (each.expires_at, f"the {each.credential} for {each.side} {each.name}")
+        for each in status.credentials
+        if each.expires_at - status.at < EXPIRES_SOON
+    )
+    return "; ".join(
+        f"{what} {'expired' if ends <= status.at else 'expires'} {ends:%Y-%m-%dT%H:%M:%SZ}" for ends, what in soon
+    )
+
+
+def workspace_rows(status: Status, most: int) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, writes, mean seconds of one, and refusals by reason of ``most`` workspaces, refusing ones first."""
+    chosen = sorted(status.workspaces, key=lambda each: (-sum(each.refusals.values()), -sum(each.counts), each.name))
+    for each in chosen[:most]:
+        writes = sum(each.counts)
+        refusals = ", ".join(f"{number:,} {reason}" for reason, number in sorted(each.refusals.items()))
+        yield each.name, f"{writes:,}", f"{each.seconds / writes:.1f}s" if writes else "", refusals
+
+
 def _told(flawed: Iterable[tuple[str, Mapping[str, int]]]) -> str:
     told = [(name, ", ".join(f"{number:,} {flaw}" for flaw, number in flaws.items())) for name, flaws in flawed]
     return "; ".join(f"{name}: {flaws}" for name, flaws in told if flaws)
 
 
 _TOTALS = {
-    "batcher_lines_retried": "retried",
-    "batcher_occurrences": "occurrences",
-    "batcher_summaries_opened": "opened",
-    "batcher_summaries_revived": "revived",
-    "batcher_rows_limited": "limited",
-    "batcher_rows_folded": "folded",
-    "batcher_writes": "writes",
-    "batcher_incidents": "incidents",
-    "batcher_links": "links",
-    "batcher_gaps": "gaps",
+    "batcher_quarantine_retries": "retried",
+    "batcher_event_occurrences": "occurrences",
+    "batcher_summary_openings": "opened",
+    "batcher_summary_revivals": "revived",
+    "batcher_limit_rows": "limited",
+    "batcher_fold_rows": "folded",
+    "batcher_publish_writes": "writes",
+    "batcher_incident_endings": "incidents",
+    "batcher_cause_links": "links",
+    "batcher_contact_gaps": "gaps",
 }
 """Metrics that are a sum of all batches (:data:`batcher.schema.SUMS`); versions before knew fewer of them."""
 
@@ -204,11 +237,11 @@ def samples(status: Status) -> Iterator[Sample]:
     """Yield every metric of ``status``."""
     totals = status.totals
     for fate in ("revisions", "repeats", "ignored", "quarantined"):
-        yield Sample("batcher_lines", totals[fate], (fate,))
+        yield Sample("batcher_spool_lines", totals[fate], (fate,))
     for end in ("published", "dead_lettered", "archived"):
-        yield Sample("batcher_summaries_ended", totals[end], (end,))
+        yield Sample("batcher_summary_endings", totals[end], (end,))
     for verdict in Verdict:
-        yield Sample("batcher_verdicts", totals.get(verdict.value.replace("-", "_"), 0), (verdict.value,))
+        yield Sample("batcher_revision_verdicts", totals.get(verdict.value.replace("-", "_"), 0), (verdict.value,))
     for metric, total in _TOTALS.items():
         yield Sample(metric, totals.get(total, 0))
     yield from _service_samples(status)
@@ -220,10 +253,12 @@ def samples(status: Status) -> Iterator[Sample]:
 
 
 def _service_samples(status: Status) -> Iterator[Sample]:
-    yield Sample("batcher_batches", status.batch)
+    yield Sample("batcher_batch_commits", status.batch)
+    if status.batch_counts:
+        yield Sample("batcher_batch_duration_seconds", status.batch_seconds, (), status.batch_counts)
     yield Sample("batcher_incidents_open", status.open_incidents)
     yield Sample("batcher_summaries_open", status.open_summaries)
-    yield Sample("batcher_writes_pending", status.pending_writes)
+    yield Sample("batcher_publish_pending_writes", status.pending_writes)
     yield Sample("batcher_identities_seen", status.identities)
     yield Sample("batcher_spool_bytes", status.spool_bytes)
     yield Sample("batcher_spool_max_bytes", status.spool_max_bytes)
@@ -233,15 +268,15 @@ def _service_samples(status: Status) -> Iterator[Sample]:
     yield Sample("batcher_config_refused", bool(status.config_trouble))
     yield Sample("batcher_archive_away", bool(status.archive_trouble))
     yield Sample("batcher_archive_keeping_failures", status.keeping_failures)
-    yield Sample("batcher_archive_last_kept_seconds", status.kept_at.timestamp() if status.kept_at else 0)
     yield Sample("batcher_verify_failed", bool(status.proof_trouble))
     for cause, lines in status.quarantine_causes.items():
         yield Sample("batcher_quarantine_lines", lines, (cause,))
     for metric, at in (
-        ("batcher_batch_last_seconds", status.batched_at),
-        ("batcher_gap_last_seconds", status.gap_at),
-        ("batcher_summary_oldest_unpublished_seconds", status.unpublished_since),
-        ("batcher_verify_last_seconds", status.proved_at),
+        ("batcher_batch_last_timestamp_seconds", status.batched_at),
+        ("batcher_contact_gap_last_timestamp_seconds", status.gap_at),
+        ("batcher_archive_last_kept_timestamp_seconds", status.kept_at),
+        ("batcher_summary_oldest_unpublished_timestamp_seconds", status.unpublished_since),
+        ("batcher_verify_last_timestamp_seconds", status.proved_at or status.proving_since),
     ):
         if at:
             yield Sample(metric, at.timestamp())
@@ -260,17 +295,18 @@ def _rule_samples(rule: RuleCount) -> Iterator[Sample]:
     yield Sample("batcher_rule_hits", rule.hits, labels)
     yield Sample("batcher_rule_rows", rule.rows, labels)
     if rule.last_at:
-        yield Sample("batcher_rule_last_hit_seconds", rule.last_at / 1_000_000, labels)
+        yield Sample("batcher_rule_last_hit_timestamp_seconds", rule.last_at / 1_000_000, labels)
 
 
 def _reach_samples(status: Status) -> Iterator[Sample]:
     """How workspaces take what is written, and how long we are let in at all."""
     for workspace in status.workspaces:
-        yield Sample("batcher_publish_seconds", workspace.seconds, (workspace.name,), workspace.counts)
+        yield Sample("batcher_publish_latency_seconds", workspace.seconds, (workspace.name,), workspace.counts)
         for reason, number in workspace.refusals.items():
             yield Sample("batcher_publish_refusals", number, (workspace.name, reason))
-    for token in status.tokens:
-        yield Sample("batcher_token_expires_seconds", token.expires_at.timestamp(), (token.side, token.name))
+    for each in status.credentials:
+        labels = (each.side, each.name, each.credential)
+        yield Sample("batcher_credential_expiry_timestamp_seconds", each.expires_at.timestamp(), labels)
 
 
 def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
@@ -284,10 +320,10 @@ def _cluster_samples(cluster: ClusterStatus) -> Iterator[Sample]:
     yield Sample("batcher_cluster_restarts", cluster.restarts, labels)
     yield Sample("batcher_cluster_lists", cluster.lists, labels)
     yield Sample("batcher_cluster_insecure", cluster.insecure, labels)
-    yield Sample("batcher_cluster_recovered", cluster.recovered, labels)
+    yield Sample("batcher_cluster_recovered_revisions", cluster.recovered, labels)
     yield Sample("batcher_cluster_lag_seconds", cluster.lag_ms / 1000, labels)
     yield Sample("batcher_cluster_publish_lag_seconds", cluster.publish_lag_ms / 1000, labels)
     if cluster.last_contact_at:
-        yield Sample("batcher_cluster_last_contact_seconds", cluster.last_contact_at.timestamp(), labels)
+        yield Sample("batcher_cluster_last_contact_timestamp_seconds", cluster.last_contact_at.timestamp(), labels)
     if cluster.last_event_at:
-        yield Sample("batcher_cluster_last_event_seconds", cluster.last_event_at.timestamp(), labels)
+        yield Sample("batcher_cluster_last_event_timestamp_seconds", cluster.last_event_at.timestamp(), labels)

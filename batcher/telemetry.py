@@ -119,42 +119,55 @@ class Metric(NamedTuple):
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Of a histogram: up to where what was observed is counted together."""
 
+
+PUBLISH_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds: from an answer at once to what a refusal lets wait."""
+BATCH_BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds: from a batch of a few lines to several intervals of the default."""
 
 METRICS = {
-    "batcher_lines": Metric("counter", "Delivered lines, by what became of them.", ("fate",)),
-    "batcher_lines_retried": Metric("counter", "Lines that left quarantine; their new fate is counted as well."),
-    "batcher_occurrences": Metric("counter", "Occurrences counted."),
-    "batcher_verdicts": Metric("counter", "Revisions, by their verdict.", ("verdict",)),
+    "batcher_spool_lines": Metric("counter", "Delivered lines, by what became of them.", ("fate",)),
+    "batcher_quarantine_retries": Metric("counter", "Lines that left quarantine; their new fate is counted as well."),
+    "batcher_event_occurrences": Metric("counter", "Occurrences counted."),
+    "batcher_revision_verdicts": Metric("counter", "Revisions, by their verdict.", ("verdict",)),
     "batcher_rule_hits": Metric("counter", "Revisions that a rule decided or shadowed.", ("rule", "action")),
     "batcher_rule_rows": Metric("counter", "Revisions judged since the rule is there.", ("rule", "action")),
-    "batcher_rule_last_hit_seconds": Metric("gauge", "Unix time of a rule's last hit.", ("rule", "action")),
-    "batcher_summaries_opened": Metric("counter", "Summaries begun."),
-    "batcher_summaries_revived": Metric("counter", "Dead letters that were retried."),
-    "batcher_summaries_ended": Metric("counter", "Summaries ended, by how.", ("end",)),
-    "batcher_rows_limited": Metric("counter", "Revisions held back by the limit of their source."),
-    "batcher_rows_folded": Metric("counter", "Revisions without a summary of their own, once a place where told."),
-    "batcher_writes": Metric("counter", "Events written to workspaces."),
-    "batcher_publish_seconds": Metric(
-        "histogram", "From when a write was due to the workspace's answer, of those that were taken.", ("workspace",)
+    "batcher_rule_last_hit_timestamp_seconds": Metric("gauge", "Unix time of a rule's last hit.", ("rule", "action")),
+    "batcher_summary_openings": Metric("counter", "Summaries begun."),
+    "batcher_summary_revivals": Metric("counter", "Dead letters that were retried."),
+    "batcher_summary_endings": Metric("counter", "Summaries ended, by how.", ("end",)),
+    "batcher_limit_rows": Metric("counter", "Revisions held back by the limit of their source."),
+    "batcher_fold_rows": Metric("counter", "Revisions without a summary of their own, once a place where told."),
+    "batcher_publish_writes": Metric("counter", "Events written to workspaces."),
+    "batcher_publish_latency_seconds": Metric(
+        "histogram",
+        "From when a write was due to the workspace's answer, of those that were taken.",
+        ("workspace",),
+        PUBLISH_BOUNDS,
     ),
     "batcher_publish_refusals": Metric(
         "counter", "Writes that a workspace refused for good, by its reason.", ("workspace", "reason")
     ),
-    "batcher_incidents": Metric("counter", "Incidents that have ended."),
+    "batcher_incident_endings": Metric("counter", "Incidents that have ended."),
     "batcher_incidents_open": Metric("gauge", "Incidents that go on."),
-    "batcher_links": Metric("counter", "Summaries linked to their cause."),
-    "batcher_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
-    "batcher_gap_last_seconds": Metric("gauge", "Unix time at which this process last found such a gap."),
-    "batcher_batches": Metric("counter", "Batches committed."),
-    "batcher_batch_last_seconds": Metric(
+    "batcher_cause_links": Metric("counter", "Summaries linked to their cause."),
+    "batcher_contact_gaps": Metric("counter", "Times that a cluster was out of reach for longer than its event TTL."),
+    "batcher_contact_gap_last_timestamp_seconds": Metric("gauge", "Unix time at which a batch last found such a gap."),
+    "batcher_batch_commits": Metric("counter", "Batches committed."),
+    "batcher_batch_duration_seconds": Metric(
+        "histogram", "From the plan of a batch to its commit.", bounds=BATCH_BOUNDS
+    ),
+    "batcher_batch_last_timestamp_seconds": Metric(
         "gauge", "Unix time when a batch was last committed, or there was nothing to commit."
     ),
     "batcher_summaries_open": Metric("gauge", "Summaries that go on, or are not in their workspace yet."),
-    "batcher_summary_oldest_unpublished_seconds": Metric(
+    "batcher_summary_oldest_unpublished_timestamp_seconds": Metric(
         "gauge", "Unix time when the summary began that waits longest for its first write; absent if none does."
     ),
-    "batcher_writes_pending": Metric("gauge", "Writes waiting or in flight."),
+    "batcher_publish_pending_writes": Metric("gauge", "Writes waiting or in flight."),
     "batcher_identities_seen": Metric("gauge", "Counting identities kept in the state."),
     "batcher_spool_bytes": Metric("gauge", "Bytes of the spool."),
     "batcher_spool_max_bytes": Metric("gauge", "Bytes of the spool at which reading stops."),
@@ -166,12 +179,18 @@ METRICS = {
     "batcher_archive_keeping_failures": Metric(
         "counter", "Times that compaction, retention or vacuum failed; the next turn goes on."
     ),
-    "batcher_archive_last_kept_seconds": Metric("gauge", "Unix time when the archive was kept last; 0: not yet."),
+    "batcher_archive_last_kept_timestamp_seconds": Metric(
+        "gauge", "Unix time when the archive was last compacted, and what is too old removed, by this process."
+    ),
     "batcher_config_refused": Metric("gauge", "1 while the newest configuration, or some of it, is not in use."),
     "batcher_verify_failed": Metric("gauge", "1 if the newest hourly proof of the sums failed."),
-    "batcher_verify_last_seconds": Metric("gauge", "Unix time when the sums were last looked at."),
-    "batcher_token_expires_seconds": Metric(
-        "gauge", "Unix time at which a token expires that nobody is known to renew.", ("side", "name")
+    "batcher_verify_last_timestamp_seconds": Metric(
+        "gauge", "Unix time when the sums were last looked at; before the first time, when a service first ran here."
+    ),
+    "batcher_credential_expiry_timestamp_seconds": Metric(
+        "gauge",
+        "Unix time at which expires what we are let in with, if nobody is known to renew it.",
+        ("side", "name", "credential"),
     ),
     "batcher_leader": Metric("gauge", "1 while this process runs; 0 while it waits for the Lease of another."),
     "batcher_lease_failures": Metric("counter", "Tries to get or renew the Lease that nobody answered."),
@@ -186,19 +205,19 @@ METRICS = {
     "batcher_cluster_restarts": Metric("counter", "Streams and lists that failed.", ("cluster",)),
     "batcher_cluster_lists": Metric("counter", "Lists begun.", ("cluster",)),
     "batcher_cluster_insecure": Metric("gauge", "1 if the cluster's server is not verified.", ("cluster",)),
-    "batcher_cluster_recovered": Metric("counter", "Revisions that only an audit found.", ("cluster",)),
+    "batcher_cluster_recovered_revisions": Metric("counter", "Revisions that only an audit found.", ("cluster",)),
     "batcher_cluster_lag_seconds": Metric("gauge", "From happening to receipt, newest batch's mean.", ("cluster",)),
     "batcher_cluster_publish_lag_seconds": Metric(
         "gauge", "From happening to its first write in a workspace, newest mean.", ("cluster",)
     ),
-    "batcher_cluster_last_contact_seconds": Metric("gauge", "Unix time of the last sign of life.", ("cluster",)),
-    "batcher_cluster_last_event_seconds": Metric("gauge", "Unix time of the last received Event.", ("cluster",)),
+    "batcher_cluster_last_contact_timestamp_seconds": Metric(
+        "gauge", "Unix time of the last sign of life.", ("cluster",)
+    ),
+    "batcher_cluster_last_event_timestamp_seconds": Metric(
+        "gauge", "Unix time of the last received Event.", ("cluster",)
+    ),
 }
 """Every metric there is; counters get ``_total`` when they are shown."""
-
-
-PUBLISH_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Seconds up to which writes are counted together: from an answer at once to what a refusal lets wait."""
 
 
 class Sample(NamedTuple):

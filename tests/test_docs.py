@@ -19,7 +19,7 @@ from batcher.settings import API_VERSION, load, parse_duration, validate
 from batcher.settings.document import FIXED
 from batcher.settings.explain import Setting, every, plain_path, settings_tree
 from batcher.stages.redefine import KEY
-from tests.commands import found, options, parse
+from tests.commands import options, parse
 from tests.deploy.rendered import chart
 from tests.history import RULES
 from tests.service.world import batcher, finish, until
@@ -92,7 +92,6 @@ def test_a_console_shows_commands_of_batcher_make_and_kubectl_and_nothing_else()
     assert len(OURS) >= 15
     assert len(MADE) >= 4
     assert {each.split()[0] for each in COMMANDS} == {".venv/bin/batcher", "make", "kubectl"}
-    assert {each.split()[0] for each in lines("sh")} == {"docker", "helm", "kubectl"}
 
 
 @pytest.mark.parametrize("command", OURS)
@@ -108,13 +107,6 @@ def test_a_target_of_make_is_one_and_so_is_what_it_is_given(command: str) -> Non
         assert re.search(rf"^{name} \?=", MAKEFILE, flags=re.MULTILINE), name
         if (target, name) == ("demo", "ARGS"):
             parse(["demo", *shlex.split(value)])
-
-
-@pytest.mark.parametrize("command", [each for each in quoted() if each.startswith("batcher ") and "|" not in each])
-def test_a_command_in_a_sentence_is_one_and_has_the_options_that_are_named(command: str) -> None:
-    words = shlex.split(command)[1:]
-    found(words)
-    assert {word for word in words if re.match(r"--?[a-z]", word)} <= options(words)
 
 
 def test_a_command_that_is_none_would_be_found() -> None:

@@ -8,8 +8,8 @@ from batcher.errors import DataDirError
 from batcher.schema import SUMS
 from batcher.status import (
     ClusterStatus,
+    CredentialStatus,
     Status,
-    TokenStatus,
     WorkspaceStatus,
     is_running,
     mapping_trouble,
@@ -32,9 +32,10 @@ STATUS = Status(
     clusters=[CLUSTER],
     rules=[RuleCount("noise", Action.DROP, since=1, rows=10, hits=3, last_at=1_500_000)],
     batched_at=NOW, gap_at=NOW, unpublished_since=NOW - timedelta(minutes=6), spool_max_bytes=80,
-    quarantine_causes={"no-uid": 2}, tokens=[TokenStatus("cluster", "us-west1", NOW)],
+    quarantine_causes={"no-uid": 2}, credentials=[CredentialStatus("cluster", "us-west1", "certificate", NOW)],
     workspaces=[WorkspaceStatus("root:shop", (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2), 700.5, {"Invalid": 3})],
-    proved_at=NOW, proof_trouble="FAILED  sums",
+    batch_counts=(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), batch_seconds=40.5,
+    proved_at=NOW, proof_trouble="FAILED  sums", kept_at=NOW,
 )  # fmt: skip
 
 
@@ -67,8 +68,8 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
     assert values["batcher_cluster_publish_lag_seconds", ("us-west1",)] == 0.9
     assert values["batcher_archive_away", ()] == 1
     assert values["batcher_spool_blocked", ()] == 0
-    assert values["batcher_lines", ("quarantined",)] == 4
-    assert values["batcher_verdicts", ("archive-only",)] == 4
+    assert values["batcher_spool_lines", ("quarantined",)] == 4
+    assert values["batcher_revision_verdicts", ("archive-only",)] == 4
     assert values["batcher_namespaces", ("us-west1", "other-name")] == 2
     assert values["batcher_namespaces", ("us-west1", "none")] == 7
     assert values["batcher_objects", ("us-west1", "none")] == 3
@@ -76,27 +77,32 @@ def test_metrics_tell_of_each_cluster_and_of_trouble() -> None:
 
 def test_metrics_tell_of_what_is_late_refused_or_about_to_expire() -> None:
     values = {(sample.name, sample.labels): sample.value for sample in samples(STATUS)}
-    assert values["batcher_batch_last_seconds", ()] == 1_795_435_200
-    assert values["batcher_gap_last_seconds", ()] == 1_795_435_200
-    assert values["batcher_summary_oldest_unpublished_seconds", ()] == 1_795_434_840
+    assert values["batcher_batch_last_timestamp_seconds", ()] == 1_795_435_200
+    assert values["batcher_contact_gap_last_timestamp_seconds", ()] == 1_795_435_200
+    assert values["batcher_summary_oldest_unpublished_timestamp_seconds", ()] == 1_795_434_840
     assert values["batcher_spool_max_bytes", ()] == 80
     assert values["batcher_quarantine_lines", ("no-uid",)] == 2
     assert values["batcher_publish_refusals", ("root:shop", "Invalid")] == 3
-    assert values["batcher_token_expires_seconds", ("cluster", "us-west1")] == 1_795_435_200
+    assert (
+        values["batcher_credential_expiry_timestamp_seconds", ("cluster", "us-west1", "certificate")] == 1_795_435_200
+    )
     assert values["batcher_verify_failed", ()] == 1
-    assert values["batcher_verify_last_seconds", ()] == 1_795_435_200
-    (latency,) = (sample for sample in samples(STATUS) if sample.name == "batcher_publish_seconds")
+    assert values["batcher_verify_last_timestamp_seconds", ()] == 1_795_435_200
+    (took,) = (sample for sample in samples(STATUS) if sample.name == "batcher_batch_duration_seconds")
+    assert (took.value, sum(took.counts)) == (40.5, 4)
+    (latency,) = (sample for sample in samples(STATUS) if sample.name == "batcher_publish_latency_seconds")
     assert latency.value == 700.5
     assert latency.counts == (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2)
 
 
 def test_what_has_not_happened_yet_has_no_time() -> None:
-    quiet = structs.replace(STATUS, batched_at=None, gap_at=None, unpublished_since=None, proved_at=None)
+    quiet = structs.replace(STATUS, batched_at=None, gap_at=None, unpublished_since=None, proved_at=None, kept_at=None)
     assert {sample.name for sample in samples(STATUS)} - {sample.name for sample in samples(quiet)} == {
-        "batcher_batch_last_seconds",
-        "batcher_gap_last_seconds",
-        "batcher_summary_oldest_unpublished_seconds",
-        "batcher_verify_last_seconds",
+        "batcher_batch_last_timestamp_seconds",
+        "batcher_contact_gap_last_timestamp_seconds",
+        "batcher_summary_oldest_unpublished_timestamp_seconds",
+        "batcher_verify_last_timestamp_seconds",
+        "batcher_archive_last_kept_timestamp_seconds",
     }
 
 
@@ -113,9 +119,9 @@ def test_metrics_tell_of_each_rule_of_the_filter_and_of_its_last_hit_once_it_had
     values = {(sample.name, sample.labels): sample.value for sample in samples(STATUS)}
     assert values["batcher_rule_hits", ("noise", "drop")] == 3
     assert values["batcher_rule_rows", ("noise", "drop")] == 10
-    assert values["batcher_rule_last_hit_seconds", ("noise", "drop")] == 1.5
+    assert values["batcher_rule_last_hit_timestamp_seconds", ("noise", "drop")] == 1.5
     idle = structs.replace(STATUS, rules=[RuleCount("idle", Action.SHADOW, since=1)])
-    assert "batcher_rule_last_hit_seconds" not in {sample.name for sample in samples(idle)}
+    assert "batcher_rule_last_hit_timestamp_seconds" not in {sample.name for sample in samples(idle)}
 
 
 def test_objects_that_are_not_believed_are_told_too() -> None:

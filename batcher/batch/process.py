@@ -217,6 +217,7 @@ class Batches:
             changes=self._directory.write_changes(plan.batch, encode_changes(result.changes)),
             first=self.last.first,
             rules=add_counts(self.last.rules, result.rules),
+            gap_at=plan.now if result.sums["gaps"] else self.last.gap_at,
         )
 
     def _maybe_snapshot(self, *, asked: bool) -> None:

@@ -85,6 +85,8 @@ class Commit(msgspec.Struct, frozen=True):
     """The first batch of the data directory: not 1 where it goes on with the archive of one that was lost."""
     rules: list[RuleCount] = []
     """What each rule of the filter of this batch did so far, in the order in which they are asked."""
+    gap_at: int = 0
+    """The ``now`` of the newest batch, up to this one, that found a gap; 0: none did."""
 
 
 class Snapshot(NamedTuple):

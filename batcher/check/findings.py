@@ -73,12 +73,12 @@ def clock(about: About, skew: timedelta | None) -> Finding:
 
 def credential(about: About, connection: Connection, now: datetime) -> Finding:
     """Return when the credential of ``connection`` ends."""
-    ends = connection.token_expires_at
+    kind, ends = min(connection.expiries.items(), key=lambda each: each[1], default=("", None))
     if ends is None:
         return found(about, "credential", Level.OK, "does not say when it ends, or is renewed")
-    detail = f"ends {ends:%Y-%m-%dT%H:%M:%SZ}"
+    detail = f"the {kind} ends {ends:%Y-%m-%dT%H:%M:%SZ}"
     if ends <= now:
-        return found(about, "credential", Level.FAIL, f"ended {ends:%Y-%m-%dT%H:%M:%SZ}", "renew it")
+        return found(about, "credential", Level.FAIL, f"the {kind} ended {ends:%Y-%m-%dT%H:%M:%SZ}", "renew it")
     if ends - now < SOON:
         return found(about, "credential", Level.WARN, detail, "see that something renews it; it is read again then")
     return found(about, "credential", Level.OK, detail)

@@ -28,7 +28,7 @@ def run(
     The configuration is read again when it changes, and at SIGHUP.
     """
     from batcher import clock, logs, settings
-    from batcher.service import serve
+    from batcher.service import leave, serve
 
     if config is None:
         message = "run: give --config FILE (an example: deploy/examples/one-cluster.yaml)"
@@ -45,3 +45,4 @@ def run(
         await serve(load, config, stop=stop, now=clock.now, take_over=take_over, asked=asked)
 
     asyncio.run(until_told())
+    leave()

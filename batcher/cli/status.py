@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from batcher.status import Leadership, Status
 
 
+_MOST_WORKSPACES = 20
+"""Which refuse most, or are written to most."""
+
+
 def status(config: Config = None, data_dir: DataDir = None, output: Output = "text") -> None:
     """Show how the service and the watch of every cluster are. Exit 1 if the service does not run."""
     from batcher import clock
@@ -31,7 +35,7 @@ def status(config: Config = None, data_dir: DataDir = None, output: Output = "te
     for title, text in _head(found, state):
         print("\n".join(folded(f"{title:<10} ", text, width)))
     print()
-    print("\n".join(_clusters(found, now, width)))
+    print("\n".join([*_clusters(found, now, width), *_workspaces(found, width)]))
     if not running:
         raise typer.Exit(1)
 
@@ -62,9 +66,23 @@ def _clusters(found: "Status", now: "datetime", width: int | None) -> Iterator[s
             yield from folded("   last error: ", cluster.last_error, width)
 
 
+def _workspaces(found: "Status", width: int | None) -> Iterator[str]:
+    """What those took and refused that were written to since the service began."""
+    from batcher.status import workspace_rows
+    from batcher.text import folded, table
+
+    rows = list(workspace_rows(found, _MOST_WORKSPACES))
+    if rows:
+        yield ""
+        yield from table(("WORKSPACE", "WRITES", "MEAN", "REFUSED"), rows, numbers=(1, 2), width=width, fold=True)
+    if len(found.workspaces) > len(rows):
+        more = f"and {len(found.workspaces) - len(rows):,} more: see /metrics, or --output json"
+        yield from folded("... ", more, width)
+
+
 def _head(found: "Status", state: str) -> Iterator[tuple[str, str]]:
     """A line each for what goes on, and for what is wrong; not safe yet."""
-    from batcher.status import mapping_trouble
+    from batcher.status import expiry_trouble, mapping_trouble
 
     yield "service", state
     if found.leadership:
@@ -75,7 +93,8 @@ def _head(found: "Status", state: str) -> Iterator[tuple[str, str]]:
     yield "incidents", f"{found.open_incidents:,} open, {found.totals.get('incidents', 0):,} ended"
     parts = ("config", "spool", "quarantine", "archive", "keeping", "proof", "publish")
     troubles = {name: getattr(found, f"{name}_trouble") for name in parts}
-    yield from ((name, text) for name, text in (troubles | {"mapping": mapping_trouble(found)}).items() if text)
+    others = {"mapping": mapping_trouble(found), "expiry": expiry_trouble(found)}
+    yield from ((name, text) for name, text in (troubles | others).items() if text)
 
 
 def _leads(leadership: "Leadership", at: "datetime") -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import ssl
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -95,6 +96,11 @@ class Access:
         return _one_line(token.reveal()) if token else None
 
     @property
+    def shown_certificate(self) -> bytes:
+        """The certificate that is shown to the server, PEM; empty if none is. Raises ``OSError`` for a missing file."""
+        return self.certificate.read_bytes() if isinstance(self.certificate, Path) else self.certificate or b""
+
+    @property
     def secrets(self) -> Iterator[str]:
         """Yield what must not be shown anywhere, for those who take it out. Raises ``OSError`` for a missing file."""
         if self.token is not None:
@@ -143,14 +149,23 @@ def _one_line(token: str) -> str:
 
 @contextlib.contextmanager
 def _as_file(content: Path | bytes) -> Iterator[Path]:
-    """``ssl`` loads certificates from files only; inline data is one for the moment, private to the user."""
+    """``ssl`` loads certificates from files only; inline data is one for the moment, private to the user.
+
+    On Linux it is one in memory: no key comes to a disk, and none is needed where nothing can be written.
+    """
     if isinstance(content, Path):
         yield content
         return
-    descriptor, name = tempfile.mkstemp()
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("credential"), "wb") as file:
             file.write(content)
-        yield Path(name)
-    finally:
-        Path(name).unlink()
+            file.flush()
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+    else:
+        descriptor, name = tempfile.mkstemp()
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            yield Path(name)
+        finally:
+            Path(name).unlink()

@@ -10,16 +10,17 @@ import dataclasses
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from batcher import clock, disk
-from batcher.connect.access import Access, Credential, Trust
+from batcher.connect.access import Access, Credential, Plugin, Trust
 from batcher.connect.bounded import BoundedResponse
-from batcher.connect.expiry import expires_at
+from batcher.connect.expiry import Given, certificate_expires_at, expires_at
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
 from batcher.connect.plugin import run_plugin
 from batcher.errors import ConfigError, Unavailable
@@ -28,8 +29,8 @@ _POOL = 100
 """Connections to one server: a watch each for a few namespaces, and writes in flight."""
 LOOK_SECONDS = 1.0
 """How often files are looked at: a write is a third of a millisecond, and must not cost three stats."""
-RENEW_BEFORE = timedelta(seconds=60)
-"""A plugin's credential is renewed so long before it expires, at the next request."""
+Kind = Literal["token", "certificate", "plugin"]
+"""What a request is let in with."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Connection:
         self._seen = _fingerprints(access)
         self._looked = 0.0
         self._session: _Session | None = None
-        self._credential: Credential | None = None
+        self._given: Given | None = None
         self._asking = asyncio.Lock()
 
     @property
@@ -69,13 +70,18 @@ class Connection:
         return self._access.trust.insecure
 
     @property
-    def token_expires_at(self) -> datetime | None:
-        """When the token expires that a request would have now; None if it does not say so, or is renewed anyway."""
-        if self._access.plugin is not None:
-            return None
+    def _credential(self) -> Credential | None:
+        return self._given.credential if self._given else None
+
+    @property
+    def expiries(self) -> dict[Kind, datetime]:
+        """When that expires which a request would have now, as far as it says so and nobody is known to renew it."""
+        found: dict[Kind, datetime | None] = {"plugin": self._given.expires_at if self._given else None}
         with contextlib.suppress(OSError):
-            return expires_at(self._access.bearer() or "")
-        return None
+            found["token"] = expires_at(self._access.bearer() or "")
+        with contextlib.suppress(OSError):
+            found["certificate"] = certificate_expires_at(self._access.shown_certificate)
+        return {kind: ends for kind, ends in found.items() if ends}
 
     @property
     def secrets(self) -> list[str]:
@@ -133,19 +139,22 @@ class Connection:
                 await self._read_again()
         if self._access.plugin is not None:
             async with self._asking:  # one run for all who wait
-                if self._expired():
-                    await self._ask_plugin()
+                await self._follow_plugin(self._access.plugin)
 
-    def _expired(self) -> bool:
-        if self._credential is None:
-            return True
-        expires_at = self._credential.expires_at
-        return expires_at is not None and expires_at - RENEW_BEFORE <= self._now()
+    async def _follow_plugin(self, plugin: Plugin) -> None:
+        """Ask ``plugin`` if it must be asked, or if it may have what it will be asked for; the latter may fail."""
+        now = self._now()
+        if self._given is None or self._given.is_over(now):
+            await self._ask(plugin)
+        elif self._given.may_be_renewed(now):
+            self._given = dataclasses.replace(self._given, asked_at=now)
+            with contextlib.suppress(Unavailable):
+                await self._ask(plugin)
 
-    async def _ask_plugin(self) -> None:
-        assert self._access.plugin is not None  # noqa: S101  asked by the only caller
-        self._credential = await run_plugin(self._access.plugin)
-        if self._credential.certificate:
+    async def _ask(self, plugin: Plugin) -> None:
+        credential, now = await run_plugin(plugin), self._now()
+        self._given = self._given.again(credential, now) if self._given else Given(credential, now, now)
+        if credential.certificate:
             await self.retire()
 
     async def _read_again(self) -> None:
@@ -195,7 +204,7 @@ class Connection:
 
     async def reload(self) -> None:
         """Read every credential again, after one was refused; running requests end as they would have."""
-        self._credential = None
+        self._given = None
         await self._read_again()
 
     async def close(self) -> None:

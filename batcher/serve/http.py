@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from batcher.telemetry import METRICS, PUBLISH_BOUNDS, Sample
+from batcher.telemetry import METRICS, Sample
 from batcher.text import safe
 
 
@@ -42,7 +42,8 @@ class _Samples(Collector):
         for sample in self._samples():
             family = families[sample.name]
             if isinstance(family, HistogramMetricFamily):
-                family.add_metric(list(sample.labels), _cumulated(sample.counts), sum_value=sample.value)
+                counts = _cumulated(METRICS[sample.name].bounds, sample.counts)
+                family.add_metric(list(sample.labels), counts, sum_value=sample.value)
             else:
                 family.add_metric(list(sample.labels), sample.value)
         yield from families.values()
@@ -55,10 +56,9 @@ _FAMILIES: Mapping[str, type[CounterMetricFamily | GaugeMetricFamily | Histogram
 }
 
 
-def _cumulated(counts: Sequence[int]) -> list[tuple[str, float]]:
+def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
     """``counts`` as Prometheus has them: how many up to each bound, the last of which is everything."""
-    bounds = [*map(str, PUBLISH_BOUNDS), "+Inf"]
-    return list(zip(bounds, accumulate(counts), strict=True))
+    return list(zip([*map(str, bounds), "+Inf"], accumulate(counts), strict=True))
 
 
 def exposition(samples: Iterable[Sample]) -> bytes:
@@ -75,6 +75,16 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
 
 
+def _checked(name: str, health: Health, request: web.Request) -> web.Response:
+    """As kube-apiserver answers: all conditions where one fails, or where they are asked for."""
+    if health.ready and "verbose" not in request.query:
+        return web.Response(text="ok\n")
+    said = (f"[-]{each} failed: {why}" if why else f"[+]{each} ok" for each, why in health.conditions.items())
+    lines = [safe(line) for line in said]
+    text = "\n".join([*lines, f"{name} check {'passed' if health.ready else 'failed'}"])
+    return web.Response(text=f"{text}\n", status=200 if health.ready else 503)
+
+
 @asynccontextmanager
 async def serving(
     address: str, port: int, *, samples: Callable[[], Iterable[Sample]], health: Callable[[], Health]
@@ -87,14 +97,11 @@ async def serving(
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def livez(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def livez(request: web.Request) -> web.Response:
+        return _checked("livez", Health({"ping": ""}), request)
 
     async def readyz(request: web.Request) -> web.Response:
-        now = health()
-        lines = [safe(f"[{'-' if why else '+'}]{name} {why or 'ok'}") for name, why in now.conditions.items()]
-        text = "\n".join([*lines, "ready" if now.ready else "not ready"]) if "verbose" in request.query else ""
-        return web.Response(text=f"{text or ('ok' if now.ready else 'not ready')}\n", status=200 if now.ready else 503)
+        return _checked("readyz", health(), request)
 
     app = web.Application()
     app.on_response_prepare.append(_add_headers)

@@ -70,6 +70,7 @@ class Keeping:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            await process.communicate()  # to the end of its pipes: what is open when the loop closes complains
         return process.returncode or 0, out, err.decode("utf-8", "replace")
 
 

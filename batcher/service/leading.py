@@ -41,7 +41,7 @@ async def led(settings: Settings, work: Work, *, stop: asyncio.Event, now: Now) 
     elector = Elector(connection, terms_of(settings.leader_election), now=now)
     try:
         if await _acquired(settings, elector, stop):
-            await _lead(elector, work, stop)
+            await _lead(elector, connection, work, stop)
     finally:
         await elector.release()
         await connection.close()
@@ -104,12 +104,12 @@ def _standing_by(settings: Settings, elector: Elector) -> AbstractAsyncContextMa
     )
 
 
-async def _lead(elector: Elector, work: Work, stop: asyncio.Event) -> None:
+async def _lead(elector: Elector, connection: Connection, work: Work, stop: asyncio.Event) -> None:
     end = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         renewing = group.create_task(elector.renew())
         stopping = group.create_task(stop.wait())
-        working = group.create_task(_awaited(work(end, lambda: _leadership(elector))))
+        working = group.create_task(_awaited(work(end, lambda: _leadership(elector, connection))))
         await asyncio.wait({renewing, stopping, working}, return_when=asyncio.FIRST_COMPLETED)
         end.set()
         if not elector.leading:
@@ -126,13 +126,14 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-def _leadership(elector: Elector) -> Leadership:
+def _leadership(elector: Elector, connection: Connection) -> Leadership:
     return Leadership(
         lease=_name(elector),
         identity=elector.terms.identity,
         since=elector.since,
         failures=elector.failures,
         trouble=elector.trouble,
+        expiries=dict(connection.expiries),
     )
 
 

@@ -1,11 +1,12 @@
 """The loop: what is wired to what, when a batch runs, and how it all stops.
 
-APScheduler only says when; the work runs in loops that belong to one task group, so that a failure ends the
+The timetable only says when; the work runs in loops that belong to one task group, so that a failure ends the
 process instead of a log line. Batches run in a thread, because polars computes while sockets are read.
 """
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +17,6 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from batcher import disk
 from batcher.archive import Deliverer
@@ -33,12 +33,15 @@ from batcher.pipeline import State
 from batcher.publish import Publisher
 from batcher.serve import Health, serving
 from batcher.service.destination import Destination
+from batcher.service.detached import detached, over
 from batcher.service.holding import Holding
 from batcher.service.keeping import Keeping
 from batcher.service.offering import offers, record, unpublished_since
 from batcher.service.proving import EVERY as PROVE_EVERY
 from batcher.service.proving import Proving
 from batcher.service.retiring import Retiring
+from batcher.service.timetable import SOON, Timetable
+from batcher.service.timing import Durations
 from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
@@ -48,11 +51,22 @@ from batcher.stages.carry import is_due_to_change
 from batcher.stages.correlate import formed, is_silent, stages_of
 from batcher.stages.missing import missing
 from batcher.stages.redefine import redefined
-from batcher.status import ClusterStatus, Leadership, Status, TokenStatus, WorkspaceStatus, samples, write_status
+from batcher.status import (
+    ClusterStatus,
+    CredentialStatus,
+    Leadership,
+    Status,
+    WorkspaceStatus,
+    samples,
+    write_status,
+)
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
 log = structlog.get_logger("batcher")
+
+LAST_DELIVERY_SECONDS = 15.0
+"""Of the 30 that a Pod has for its end unless it says otherwise; a store that answers takes one or two."""
 
 _COUNTED = ("events", "occurrences", "warnings", "lag_ms", "publish_lag_ms")
 
@@ -73,7 +87,7 @@ class _Noted:
     """What is noted of a service's work to be told of, and decides nothing."""
 
     batched_at: datetime | None = None
-    gap_at: datetime | None = None
+    durations: Durations = field(default_factory=Durations)
     causes: dict[str, int] = field(default_factory=dict)
     flawed: dict[str, dict[str, int]] = field(default_factory=dict)
     flawed_objects: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -103,7 +117,7 @@ class Service:
         self._spool = spool
         self._now = now
         self._specs, self._holding, self._fleet, self._publisher, self._destination, self._deliverer = edges
-        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._timetable = Timetable()
         self._one_batch = asyncio.Lock()
         self._batch_due = asyncio.Event()
         self._delivery_due = asyncio.Event()
@@ -139,16 +153,14 @@ class Service:
                     self._loop(self._proof_due, self._proving.turn),
                 )
             ]
-            self._schedule()
+            self._timetable.start(self._every(), self._first())
             await stop.wait()
             watching.cancel()
             await asyncio.wait([watching])
             await self._writer.durable()
             await (self.settle() if settle else self._run_batches())
-            await self._deliver()
-            self._scheduler.pause()
-            await asyncio.sleep(0)  # what is just due is done: one that is cancelled would be logged as an error
-            self._scheduler.shutdown(wait=False)
+            await self._timetable.end()
+            await self._deliver_last()
             for task in others:
                 task.cancel()
         await self._destination.targets.close()
@@ -160,13 +172,6 @@ class Service:
             return contextlib.nullcontext()
         return serving(serve.address, serve.port, samples=lambda: samples(self.status), health=self.health)
 
-    def _schedule(self) -> None:
-        always = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        for event, every in self._every().items():
-            seconds = every.total_seconds()
-            self._scheduler.add_job(_set, "interval", args=[event], seconds=seconds, id=str(id(event)), **always)
-        self._scheduler.start()
-
     def _every(self) -> dict[asyncio.Event, timedelta]:
         return {
             self._batch_due: self._settings.batch.interval,
@@ -174,6 +179,11 @@ class Service:
             self._keeping_due: self._settings.archive.compact_every,
             self._proof_due: PROVE_EVERY,
         }
+
+    def _first(self) -> dict[asyncio.Event, timedelta]:
+        """After how long what comes seldom is due for the first time."""
+        keep = min(self._settings.archive.compact_every, SOON)
+        return {self._keeping_due: keep, self._proof_due: max(SOON, self._proving.due_in())}
 
     @staticmethod
     async def _loop(due_now: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
@@ -226,14 +236,14 @@ class Service:
             return False
         self._unfinished, self._batch_trouble = None, ""
         self._noted.batched_at = self._now()
-        if commit.sums["gaps"]:
-            self._noted.gap_at = self._now()
         if work.resync:
             self._publisher.forget(work.resync)
             log.info("open summaries are written again", workspaces=list(work.resync))
         if commit.sums["dead_lettered"]:
             self._publisher.keep(set(self._batches.state["open_summaries"]["summary"]))
-        _log_batch(commit, monotonic() - began)
+        seconds = monotonic() - began
+        self._noted.durations.took(seconds)
+        _log_batch(commit, seconds)
         self._log_flawed()
         _log_redefined(before, self._batches.state)
         self._quarantine_changed |= bool(commit.sums["quarantined"] or commit.sums["retried"])
@@ -311,11 +321,20 @@ class Service:
         await self._publisher.drain()
         await self._run_batches()
 
+    async def _deliver_last(self) -> None:
+        """Deliver once more, for as long as an end may take; the next start delivers what the archive lacks then."""
+        try:
+            async with asyncio.timeout(LAST_DELIVERY_SECONDS):
+                await self._deliver()
+                await over()
+        except TimeoutError:
+            log.warning("archive does not answer; the next start delivers the rest")
+
     async def _deliver(self) -> None:
         """Deliver what is staged; an archive that is away holds up neither batches nor publishing."""
         files = list(self._batches.undelivered)
         try:
-            through = await asyncio.to_thread(self._deliverer.deliver, files)
+            through = await detached(functools.partial(self._deliverer.deliver, files))
         except ArchiveError as error:
             self._archive_trouble = str(error)
             log.warning("archive is away; batches and publishing go on", error=str(error))
@@ -368,8 +387,7 @@ class Service:
         self._publisher.pace(settings.publish.per_workspace_per_second)
         self._batches.plan_with(rules_of(settings))
         self._writer.redact = redactor_of(settings)
-        for event, every in self._every().items():
-            self._scheduler.reschedule_job(str(id(event)), trigger="interval", seconds=every.total_seconds())
+        self._timetable.follow(self._every())
 
     @property
     def settings(self) -> Settings:
@@ -417,7 +435,9 @@ class Service:
             clusters=self._clusters(),
             rules=self._batches.last.rules,
             batched_at=self._noted.batched_at,
-            gap_at=self._noted.gap_at,
+            batch_seconds=self._noted.durations.seconds,
+            batch_counts=tuple(self._noted.durations.counts),
+            gap_at=from_micros(self._batches.last.gap_at) if self._batches.last.gap_at else None,
             unpublished_since=unpublished_since(self._batches.state),
             spool_max_bytes=self._settings.spool.max_bytes,
             quarantine_causes=self._noted.causes,
@@ -425,20 +445,24 @@ class Service:
                 WorkspaceStatus(name, tuple(each.counts), each.seconds, dict(each.refusals))
                 for name, each in publishing.figures.items()
             ],
-            tokens=list(self._tokens()),
+            credentials=list(self._credentials()),
             proved_at=self._proving.proved_at,
+            proving_since=self._proving.since,
             proof_trouble=self._proving.trouble,
             leadership=self.leadership(),
         )
 
-    def _tokens(self) -> Iterator[TokenStatus]:
+    def _credentials(self) -> Iterator[CredentialStatus]:
         """Those that end, as far as they say so."""
         for name, connection in self._specs.connections.items():
-            if ends := connection.token_expires_at:
-                yield TokenStatus("cluster", name, ends)
+            for kind, ends in connection.expiries.items():
+                yield CredentialStatus("cluster", name, kind, ends)
         for name, connection in self._destination.connections.items():
-            if ends := connection.token_expires_at:
-                yield TokenStatus("workspace", name, ends)
+            for kind, ends in connection.expiries.items():
+                yield CredentialStatus("workspace", name, kind, ends)
+        if leadership := self.leadership():
+            for kind, ends in leadership.expiries.items():
+                yield CredentialStatus("lease", leadership.lease, kind, ends)
 
     def _clusters(self) -> list[ClusterStatus]:
         namespaces, objects = self._namespaces, self._objects
@@ -474,11 +498,6 @@ class Service:
                 "clusters": f"not heard of yet: {', '.join(waiting)}" if waiting else "",
             }
         )
-
-
-async def _set(due: asyncio.Event) -> None:
-    """A coroutine, so that it runs in the loop and not in a thread, from where no event may be set."""
-    due.set()
 
 
 def _log_batch(commit: Commit, seconds: float) -> None:

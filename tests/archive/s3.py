@@ -32,6 +32,9 @@ class S3:
         self.puts: list[str] = []
         self.asked = 0
         """Requests so far."""
+        self.open = threading.Event()
+        """Unless it is set, nobody is answered, and nobody is turned away."""
+        self.open.set()
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
 
@@ -57,6 +60,7 @@ class S3:
 
     def stop(self) -> None:
         """Answer nobody; keep everything."""
+        self.open.set()
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -127,6 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(code, f"<Error><Code>{name}</Code><AWSAccessKeyId>{ACCESS_KEY}</AWSAccessKeyId></Error>".encode())
 
     def _do(self) -> None:
+        self.store.open.wait()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")

@@ -285,3 +285,16 @@ def test_a_lost_spool_does_not_put_a_restored_cluster_back_to_its_first_incarnat
     with history(tmp_path / "data") as h:
         assert h.recovered.cursors == {restored: UNLISTED}
         assert h.batch(watched(event("a", 4, count=52), stream=restored), minute=1).sums["occurrences"] == 1
+
+
+def test_when_a_gap_was_found_last_is_known_until_there_is_another_restarts_included(tmp_path: Path) -> None:
+    with history(tmp_path / "data", snapshot_every=2) as h:
+        assert h.batch(watched(event("a", 1), at=0), minute=0).gap_at == 0
+        found = h.batch(watched(event("a", 2)), minute=90)
+        assert found.sums["gaps"] == 1
+        assert found.gap_at == found.now
+        assert h.batch(watched(event("a", 3)), minute=91).gap_at == found.now
+    with history(tmp_path / "data", snapshot_every=2) as h:
+        assert h.batches.last.gap_at == found.now
+        again = h.batch(watched(event("a", 4)), minute=200)
+        assert (again.sums["gaps"], again.gap_at) == (1, again.now)

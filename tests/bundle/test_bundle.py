@@ -103,7 +103,7 @@ async def test_a_bundle_says_how_batcher_is_set_up_and_how_it_goes(tmp_path: Pat
         members = await bundled(w, "bundle.tar.gz", "--log", str(tmp_path / "log"))
         assert "pattern: '***'" in members["config.yaml"]
         assert f"tokenFile: {tmp_path / 'token'}" in members["config.yaml"]
-        assert 'batcher_lines_total{fate="quarantined"} 1.0' in members["metrics.txt"]
+        assert 'batcher_spool_lines_total{fate="quarantined"} 1.0' in members["metrics.txt"]
         assert json.loads(members["quarantine.json"]) == [
             {"cluster": "us-west1", "cause": "no-uid", "lines": 1, "bytes": len(NO_UID) - 1}
         ]

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from batcher import clock
 from batcher.cli import app
 from batcher.schema import SUMS
-from batcher.status import ClusterStatus, Status, write_status
+from batcher.status import ClusterStatus, CredentialStatus, Status, WorkspaceStatus, write_status
 
 ERROR = "edge-07: \x1b[31mrefused\nagain \x9b2J\u202e"
 
@@ -75,6 +75,42 @@ def test_namespaces_that_are_not_believed_have_a_line(data_dir: Path) -> None:
     write_status(data_dir, structs.replace(found, clusters=[flawed]))
     line = "mapping    flawed namespaces in us-west1: 1 duplicate; see: batcher mapping list --flawed"
     assert line in show(data_dir)[1].splitlines()
+
+
+def test_what_expires_within_a_day_has_a_line_and_what_expires_later_has_none(data_dir: Path) -> None:
+    now = clock.now()
+    credentials = [
+        CredentialStatus("workspace", "kcp", "token", now + timedelta(hours=3)),
+        CredentialStatus("cluster", "us-west1", "certificate", now - timedelta(hours=1)),
+        CredentialStatus("cluster", "edge-07", "plugin", now + timedelta(days=2)),
+    ]
+    write_status(data_dir, structs.replace(status(now), credentials=credentials))
+    before, after = (f"{now + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for hours in (-1, 3))
+    line = f"the certificate for cluster us-west1 expired {before}; the token for workspace kcp expires {after}"
+    assert " ".join(line.split()) in " ".join(show(data_dir)[1].split())
+    write_status(data_dir, structs.replace(status(now), credentials=credentials[2:]))
+    assert "expire" not in show(data_dir)[1]
+
+
+def test_workspaces_are_shown_with_what_they_took_and_refused_the_refusing_ones_first(data_dir: Path) -> None:
+    quick = (3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    workspaces = [
+        WorkspaceStatus("root:shop", quick, 0.8, {}),
+        WorkspaceStatus("root:team-a", (0,) * 11, 0.0, {"Invalid": 1, "Forbidden": 2}),
+    ]
+    write_status(data_dir, structs.replace(status(clock.now()), workspaces=workspaces))
+    *_, header, first, second = show(data_dir)[1].splitlines()
+    assert header.split() == ["WORKSPACE", "WRITES", "MEAN", "REFUSED"]
+    assert first.split() == ["root:team-a", "0", "2", "Forbidden,", "1", "Invalid"]
+    assert second.split() == ["root:shop", "4", "0.2s"]
+
+
+def test_of_many_workspaces_some_are_shown_and_the_number_of_the_others(data_dir: Path) -> None:
+    workspaces = [WorkspaceStatus(f"root:w{number}", (1,) + (0,) * 10, 0.1, {}) for number in range(23)]
+    write_status(data_dir, structs.replace(status(clock.now()), workspaces=workspaces))
+    lines = show(data_dir)[1].splitlines()
+    assert sum(line.startswith("root:") for line in lines) == 20
+    assert lines[-1].startswith("... and 3 more")
 
 
 def test_a_service_that_is_gone_is_said_so_and_the_exit_code_too(data_dir: Path) -> None:

@@ -76,6 +76,30 @@ async def test_09_a_credential_is_renewed_before_it_expires_and_after_it_was_ref
         await connection.close()
 
 
+async def test_a_credential_that_lives_for_long_is_asked_for_again_hourly_on_its_last_day(tmp_path: Path) -> None:
+    ends = NOW + timedelta(days=7)
+    made, now = Plugin(tmp_path, prints("first", ends)), ManualClock(NOW)
+    async with server(None) as url:
+        connection = made.connection(url, now=now)
+        assert connection.expiries == {}
+        runs = []
+        for step in (timedelta(0), timedelta(days=5, hours=22), timedelta(hours=1), *[timedelta(minutes=30)] * 4):
+            now.advance(step)
+            await ask(connection)
+            runs.append(made.runs)
+        assert runs == [1, 1, 2, 2, 3, 3, 4]
+        assert connection.expiries == {"plugin": ends}
+        made.write("sys.exit(1)")
+        now.advance(timedelta(hours=1))
+        assert (await ask(connection))["authorization"] == "Bearer first"
+        made.write(prints("second", ends + timedelta(days=7)))
+        assert (await ask(connection))["authorization"] == "Bearer first"
+        now.advance(timedelta(hours=1))
+        assert (await ask(connection))["authorization"] == "Bearer second"
+        assert connection.expiries == {"plugin": ends + timedelta(days=7)}
+        await connection.close()
+
+
 async def test_09_a_plugin_s_certificate_is_shown_to_the_server(tmp_path: Path) -> None:
     authority = trustme.CA()
     write_authority(tmp_path, authority)

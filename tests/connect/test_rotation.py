@@ -1,7 +1,10 @@
 """Credentials that change under a running connection, with real handshakes."""
 
 import asyncio
+import base64
 import ssl
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,25 @@ async def test_09_a_client_certificate_that_was_rotated_is_shown_with_the_next_r
         assert (await ask(connection))["certificate"] == ["first"]
         write_client(tmp_path, authority, "second")
         assert (await ask(connection))["certificate"][-1] == "second"
+        await connection.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ssl is given a file for the moment, private to the user")
+async def test_a_key_in_the_kubeconfig_is_used_and_comes_to_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    write_authority(tmp_path, authority)
+    write_client(tmp_path, authority, "inline")
+    inline = {
+        f"client-{what}-data": base64.b64encode((tmp_path / f"tls.{file}").read_bytes()).decode()
+        for what, file in (("certificate", "crt"), ("key", "key"))
+    }
+    async with server(server_context(authority, clients=authority)) as url:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+        path = write_kubeconfig(tmp_path, url, user=inline, cluster={"certificate-authority": "ca.crt"})
+        connection = connect(name="us", kubeconfig=path)
+        assert (await ask(connection))["certificate"] == ["inline"]
         await connection.close()
 
 

@@ -14,6 +14,7 @@ DEPLOY = ROOT / "deploy"
 EVERYTHING: Mapping[str, Any] = {
     "monitoring": {"create": True, "labels": {"release": "prometheus"}},
     "leaderElection": {"create": True},
+    "config": {"leaderElection": {"enabled": True, "inCluster": True}},
     "secrets": {"clusters": "batcher-clusters"},
     "image": {"digest": "sha256:" + "a" * 64, "pullSecrets": [{"name": "pull"}]},
     "persistence": {"storageClassName": "fast"},
@@ -30,6 +31,14 @@ EVERYTHING: Mapping[str, Any] = {
     "serviceAccount": {"annotations": {"a": "b"}},
 }
 """Values with which every part of the service's templates is in use."""
+
+TWO: Mapping[str, Any] = {
+    "replicas": 2,
+    "leaderElection": {"create": True},
+    "persistence": {"accessModes": ["ReadWriteMany"], "storageClassName": "shared"},
+    "config": {"leaderElection": {"enabled": True, "inCluster": True}},
+}
+"""Values for a second Pod that waits."""
 
 
 @cache

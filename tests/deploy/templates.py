@@ -19,6 +19,14 @@ _ACTION = re.compile(r"(\s*)\{\{(-)?\s*(/\*.*?\*/|.*?)\s*(-)?\}\}", re.DOTALL)
 _WORD = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[()|]|[^\s()|]+)')
 
 
+_AS_FLOAT = 1_000_000
+"""Numbers of a values file are floats to Helm, and from here on print as 1e+06."""
+
+
+class Whole(int):
+    """A number that Helm knows to be whole."""
+
+
 class UnknownError(Exception):
     """What is written there is not part of the language that is known here."""
 
@@ -92,6 +100,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "eq": lambda left, right: left == right,
     "has": lambda item, items: item in (items or []),
     "indent": _indent,
+    "int64": lambda value: Whole(int(value)),
+    "ne": lambda left, right: left != right,
     "nindent": lambda spaces, text: "\n" + _indent(spaces, text),
     "not": lambda value: not value,
     "or": lambda *values: next((value for value in values if value), values[-1]),
@@ -212,6 +222,9 @@ def _looked_up(value: Any, path: str) -> Any:
 def _printed(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and not isinstance(value, Whole) and value >= _AS_FLOAT:
+        message = f"{value} would be printed as Go prints a float: use int64"
+        raise UnknownError(message)
     return "" if value is None else str(value)
 
 

@@ -1,5 +1,6 @@
 """The chart, and the folders that are made from it: the same, and what Kubernetes takes."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from tests.deploy.manifests import FOLDERS, manifests
-from tests.deploy.rendered import DEPLOY, EVERYTHING, chart, objects, of_kind
+from tests.deploy.rendered import DEPLOY, EVERYTHING, TWO, chart, objects, of_kind
 from tests.deploy.templates import UnknownError, merged, parse
 
 OF_OTHERS = {"APIExport", "PrometheusRule", "ServiceMonitor"}
@@ -20,6 +21,13 @@ LOOKUP = {"workspace": {"lookup": [{"apiGroups": [""], "resources": ["pods"]}]}}
 USER = {"identity": {"user": "system:kcp:serviceaccount:abc:default:batcher"}}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "defaults": {},
+    "two": TWO,
+    "claim": {"persistence": {"existingClaim": "there-already"}},
+    "large-numbers": {"uid": 1_000_650_000, "config": {"batch": {"maxRows": 2_000_000}}},
+    "lease-elsewhere": {
+        "leaderElection": {"create": True},
+        "config": {"leaderElection": {"enabled": True, "inCluster": True, "leaseName": "other", "namespace": "leases"}},
+    },
     "everything": EVERYTHING,
     "nothing": {name: {"create": False} for name in ("source", "networkPolicy", "podDisruptionBudget")},
     "source": {"install": "source", "source": {"tokenSecret": True, "locator": True}},
@@ -100,6 +108,16 @@ def test_a_service_that_is_called_batcher_tells_the_pod_no_settings() -> None:
     assert stateful["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
+def named(found: list[dict[str, Any]]) -> dict[tuple[str, ...], str]:
+    """Each object as text: a number that became a float is another one to Kubernetes, and equal to Python."""
+    return {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): json.dumps(
+            each, sort_keys=True, indent=1
+        )
+        for each in found
+    }
+
+
 @pytest.mark.skipif(
     not shutil.which("helm"),
     reason="no helm here: that Helm reads the templates as tests/deploy/templates.py does, and takes the chart's files "
@@ -110,18 +128,69 @@ def test_helm_makes_the_same(variant: str, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(dict(VARIANTS[variant])), encoding="utf-8")
     command = ["helm", "template", "batcher", str(DEPLOY / "chart"), "-n", "batcher", "-f", "values.yaml"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
-    def named(found: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
-        return {(e["kind"], e["metadata"].get("namespace", ""), e["metadata"]["name"]): e for e in found}
-
     assert named([each for each in yaml.safe_load_all(said) if each]) == named(objects(VARIANTS[variant]))
 
 
-@pytest.mark.parametrize("source", ["{{ lookup . }}", "{{ if .Values.a }}", "{{ $x := 1 }}", "{{ .Values.a ? }}"])
+@pytest.mark.skipif(
+    not shutil.which("helm"), reason="no helm here: what its linter says of the chart is not checked; its schema is"
+)
+def test_helm_s_linter_takes_the_chart_with_the_defaults_and_with_everything(tmp_path: Path) -> None:
+    for values in ({}, EVERYTHING, TWO):
+        (tmp_path / "values.yaml").write_text(yaml.safe_dump(dict(values)), encoding="utf-8")
+        command = ["helm", "lint", "--strict", str(DEPLOY / "chart"), "-f", "values.yaml"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(
+    not shutil.which("helm"), reason="no helm here: that it refuses what the schema does is not checked; the schema is"
+)
+def test_helm_refuses_two_that_would_have_a_volume_each(tmp_path: Path) -> None:
+    command = ["helm", "template", "batcher", str(DEPLOY / "chart"), "--set", "replicas=2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "persistence" in done.stderr
+
+
+@pytest.mark.skipif(
+    not shutil.which("kustomize"),
+    reason="no kustomize here: that it builds the folders is not checked; that they are what the chart makes, is",
+)
+@pytest.mark.parametrize("name", [name for name, folder in FOLDERS.items() if not folder.is_component])
+def test_kustomize_makes_of_a_folder_what_the_chart_does(name: str) -> None:
+    folder = FOLDERS[name]
+    command = ["kustomize", "build", str(DEPLOY / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert named([each for each in yaml.safe_load_all(done.stdout) if each]) == named(
+        objects(folder.values, namespace=folder.namespace)
+    )
+
+
+@pytest.mark.skipif(
+    not shutil.which("kustomize"),
+    reason="no kustomize here: that the example can be built is not checked; that its parts are there, is",
+)
+def test_kustomize_makes_the_example_with_its_own_configuration_and_image() -> None:
+    folder = DEPLOY / "examples" / "kustomize"
+    command = ["kustomize", "build", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    made = [each for each in yaml.safe_load_all(done.stdout) if each]
+    assert done.stderr == ""
+    assert {"PrometheusRule", "ServiceMonitor", "StatefulSet"} <= {each["kind"] for each in made}
+    (stateful,) = of_kind(made, "StatefulSet")
+    assert stateful["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example/batcher:0.1.0"
+    (config,) = (each for each in of_kind(made, "ConfigMap") if each["metadata"]["name"] == "batcher-config")
+    assert config["data"]["batcher.yaml"] == (folder / "batcher.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ lookup . }}", "{{ if .Values.a }}", "{{ $x := 1 }}", "{{ .Values.a ? }}", "{{ .Values.large }}"]
+)
 def test_a_template_that_cannot_be_read_is_refused(source: str, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "Chart.yaml").write_text("{name: x}", encoding="utf-8")
-    (tmp_path / "values.yaml").write_text("{a: 1}", encoding="utf-8")
+    (tmp_path / "values.yaml").write_text("{a: 1, large: 1000000}", encoding="utf-8")
     (tmp_path / "templates" / "x.yaml").write_text(source, encoding="utf-8")
     with pytest.raises(UnknownError):
         type(chart())(tmp_path).render({}, release="r", namespace="n")

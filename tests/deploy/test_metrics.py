@@ -5,7 +5,7 @@ import re
 import aiohttp
 
 from batcher.serve import Health, serving
-from batcher.telemetry import METRICS, PUBLISH_BOUNDS, Action, Cause, Verdict
+from batcher.telemetry import METRICS, Action, Cause, Verdict
 from tests.deploy.rendered import ROOT
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -52,5 +52,8 @@ def test_the_values_of_closed_labels_are_told() -> None:
 
 
 def test_the_buckets_are_told() -> None:
-    (said,) = re.findall(r"has the buckets (.*) seconds", PAGE)
-    assert [float(word) for word in re.findall(r"[\d.]+", said)] == list(PUBLISH_BOUNDS)
+    told = {
+        name: [float(word) for word in re.findall(r"[\d.]+", said)]
+        for name, said in re.findall(r"`(\w+)` has the buckets (.*) seconds", PAGE)
+    }
+    assert told == {name: list(metric.bounds) for name, metric in METRICS.items() if metric.kind == "histogram"}

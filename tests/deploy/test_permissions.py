@@ -104,7 +104,9 @@ def test_what_is_given_in_kcp_is_what_was_tried_on_a_real_one() -> None:
 
 def test_a_lease_is_permitted_in_the_services_own_namespace_only_where_it_is_asked_for() -> None:
     assert rules({"source": {"create": False}}) == {}
-    assert rules({"source": {"create": False}, "leaderElection": {"create": True}}) == {
+    election = {"enabled": True, "inCluster": True}
+    values = {"source": {"create": False}, "leaderElection": {"create": True}, "config": {"leaderElection": election}}
+    assert rules(values) == {
         ("batcher", "batcher-lease"): [
             {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
             {
@@ -115,6 +117,10 @@ def test_a_lease_is_permitted_in_the_services_own_namespace_only_where_it_is_ask
             },
         ]
     }
+    elsewhere = values | {"config": {"leaderElection": election | {"leaseName": "other", "namespace": "leases"}}}
+    ((where, permitted),) = rules(elsewhere).items()
+    assert where == ("leases", "batcher-lease")
+    assert permitted[1]["resourceNames"] == ["other"]
 
 
 @pytest.mark.parametrize("values", [EVERYTHING, {"install": "source"}, {"install": "workspace"}])

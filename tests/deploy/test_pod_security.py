@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from batcher.publish.publisher import DRAIN_SECONDS
-from tests.deploy.rendered import EVERYTHING, objects, of_kind, pods
+from batcher.service.loop import LAST_DELIVERY_SECONDS
+from tests.deploy.rendered import EVERYTHING, TWO, objects, of_kind, pods
+from tests.installed import SCHEMA
 
-ALL = [*pods(objects()), *pods(objects(EVERYTHING))]
+ALL = [*pods(objects()), *pods(objects(EVERYTHING)), *pods(objects(TWO))]
 CONTAINERS = [
     (pod, container) for pod in ALL for group in ("containers", "initContainers") for container in pod.get(group, [])
 ]
@@ -17,8 +19,8 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persiste
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(ALL) == 2
-    assert len(CONTAINERS) == 2
+    assert len(ALL) == 3
+    assert len(CONTAINERS) == 3
 
 
 @pytest.mark.parametrize("pod", ALL)
@@ -102,7 +104,9 @@ def test_secrets_are_files_that_only_our_group_reads_and_no_variable(pod: Mappin
 
 @pytest.mark.parametrize("pod", ALL)
 def test_the_end_has_as_long_as_the_service_may_take(pod: Mapping[str, Any]) -> None:
-    assert pod["terminationGracePeriodSeconds"] >= 2 * DRAIN_SECONDS
+    assert pod["terminationGracePeriodSeconds"] >= 2 * max(DRAIN_SECONDS, LAST_DELIVERY_SECONDS)
+    least = SCHEMA["properties"]["terminationGracePeriodSeconds"]["minimum"]
+    assert least >= 2 * LAST_DELIVERY_SECONDS, "what the chart lets people say is enough as well"
 
 
 def test_one_process_has_the_volume_and_it_outlives_the_pod() -> None:
@@ -111,6 +115,27 @@ def test_one_process_has_the_volume_and_it_outlives_the_pod() -> None:
     assert stateful["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     (claim,) = stateful["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["name"] == "data"
+
+
+def test_two_processes_have_one_volume_and_it_outlives_the_release() -> None:
+    made = objects(TWO)
+    (stateful,), (claim,) = of_kind(made, "StatefulSet"), of_kind(made, "PersistentVolumeClaim")
+    assert stateful["spec"]["replicas"] == 2
+    assert "volumeClaimTemplates" not in stateful["spec"]
+    (volume,) = (each for each in stateful["spec"]["template"]["spec"]["volumes"] if each["name"] == "data")
+    assert volume["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_a_claim_that_is_there_already_is_used_and_none_is_made() -> None:
+    made = objects({"persistence": {"existingClaim": "mine"}})
+    (stateful,) = of_kind(made, "StatefulSet")
+    assert "volumeClaimTemplates" not in stateful["spec"]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "mine"}} in stateful["spec"]["template"]["spec"][
+        "volumes"
+    ]
+    assert of_kind(made, "PersistentVolumeClaim") == []
 
 
 def test_metrics_are_read_by_whom_the_policy_names_and_only_api_servers_and_names_are_asked() -> None:

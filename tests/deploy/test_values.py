@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,18 @@ import pytest
 import yaml
 
 from batcher.settings import load, validate
-from tests.deploy.rendered import DEPLOY, EVERYTHING, chart, objects, of_kind
-from tests.deploy.templates import merged
+from tests.deploy.rendered import DEPLOY, EVERYTHING, TWO, chart, objects, of_kind
+from tests.installed import SCHEMA, problems
 
-SCHEMA = json.loads((DEPLOY / "chart" / "values.schema.json").read_text(encoding="utf-8"))
+
+def without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
+
+
 CONFIG_SCHEMA = json.loads((DEPLOY / "config.schema.json").read_text(encoding="utf-8"))
 
 
-def problems(changes: Any) -> list[str]:
-    found = jsonschema.Draft7Validator(SCHEMA).iter_errors(merged(chart().defaults, changes))
-    return [".".join(map(str, error.absolute_path)) for error in found]
-
-
-@pytest.mark.parametrize("values", [{}, EVERYTHING, {"install": "source"}, {"install": "workspace"}])
+@pytest.mark.parametrize("values", [{}, EVERYTHING, TWO, {"install": "source"}, {"install": "workspace"}])
 def test_the_schema_takes_the_defaults_and_all_that_is_used_elsewhere(values: dict[str, Any]) -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert problems(values) == []
@@ -31,7 +31,18 @@ def test_the_schema_takes_the_defaults_and_all_that_is_used_elsewhere(values: di
 @pytest.mark.parametrize(
     ("changes", "where"),
     [
-        ({"replicas": 2}, ""),
+        ({"replicas": 3}, "replicas"),
+        ({"replicas": 0}, "replicas"),
+        (without(TWO, "leaderElection"), "leaderElection.create"),
+        (without(TWO, "persistence"), "persistence.accessModes"),
+        (without(TWO, "config"), "config"),
+        ({**TWO, "serviceAccount": {"automountToken": False}}, "serviceAccount.automountToken"),
+        (
+            {"leaderElection": {"create": True}, "config": {"leaderElection": {"enabled": True}}},
+            "config.leaderElection",
+        ),
+        ({"config": {"kcp": {"apiExport": {"name": "events"}}}}, "config.kcp"),
+        ({"config": {"kcp": {"kubeconfig": None}}}, "config.kcp"),
         ({"image": {"tag": "latest"}}, "image.tag"),
         ({"image": {"digest": "sha256:abc"}}, "image.digest"),
         ({"uid": 0}, "uid"),
@@ -108,6 +119,19 @@ def test_every_example_is_a_configuration(example: Path) -> None:
     jsonschema.validate(yaml.safe_load(example.read_text(encoding="utf-8")), CONFIG_SCHEMA)
 
 
+IN_A_POD = [path for path in EXAMPLES if "dataDir: /var/lib/batcher" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("example", IN_A_POD, ids=lambda path: path.stem)
+def test_an_example_with_the_paths_of_a_pod_is_one_for_the_chart_too(example: Path) -> None:
+    said = yaml.safe_load(example.read_text(encoding="utf-8"))
+    of_defaults = {"kubeconfig": None, "workspaces": None} if "apiExport" in said["kcp"] else {}
+    values = {"config": said | {"kcp": of_defaults | said["kcp"]}}
+    assert problems(values) == []
+    (config,) = of_kind(objects(values), "ConfigMap")
+    assert validate(yaml.safe_load(config["data"]["batcher.yaml"]), "") == validate(said, "")
+
+
 def test_the_example_for_kustomize_replaces_what_there_is() -> None:
     folder = DEPLOY / "examples" / "kustomize"
     said = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
@@ -120,26 +144,6 @@ def test_the_example_for_kustomize_replaces_what_there_is() -> None:
 
 
 PAGE = (DEPLOY / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
-INSTALLS = [command for command in COMMANDS if command.startswith("helm install batcher deploy/chart -n batcher")]
-
-
-def test_the_page_shows_commands_of_kubectl_and_helm_only() -> None:
-    assert {command.split()[0] for command in COMMANDS} == {"kubectl", "helm"}
-    assert len(INSTALLS) == 2
-
-
-@pytest.mark.parametrize("command", INSTALLS)
-def test_what_the_page_sets_is_taken_and_makes_objects(command: str) -> None:
-    changes: dict[str, Any] = {}
-    for path, value in re.findall(r"--set ([\w.]+)=(\S+)", command):
-        above = changes
-        *groups, last = path.split(".")
-        for group in groups:
-            above = above.setdefault(group, {})
-        above[last] = yaml.safe_load(value)
-    assert problems(changes) == []
-    assert objects(changes)
 
 
 def test_every_file_and_folder_of_the_page_is_there() -> None:
@@ -151,9 +155,19 @@ def test_every_file_and_folder_of_the_page_is_there() -> None:
         assert (DEPLOY / link).exists(), link
 
 
+BLOCKS = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)]
+
+
+@pytest.mark.parametrize("values", [block for block in BLOCKS if "kind" not in block], ids=list)
+def test_values_that_the_page_shows_are_taken_and_make_a_configuration_that_is_valid(values: dict[str, Any]) -> None:
+    assert problems(values) == []
+    (config,) = of_kind(objects(values), "ConfigMap")
+    assert validate(yaml.safe_load(config["data"]["batcher.yaml"]), "README.md").clusters
+
+
 def test_the_binding_of_the_page_accepts_what_the_export_claims() -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
-    (accepted,) = yaml.safe_load(text)["spec"]["permissionClaims"]
+    (binding,) = (block for block in BLOCKS if "kind" in block)
+    (accepted,) = binding["spec"]["permissionClaims"]
     (export,) = of_kind(objects({"install": "provider"}), "APIExport")
     (claim,) = export["spec"]["permissionClaims"]
     assert accepted == claim | {"state": "Accepted", "selector": {"matchAll": True}}

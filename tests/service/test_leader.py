@@ -1,15 +1,21 @@
 """Several ``batcher run`` of which one leads, as processes: who waits, who takes over, and that all is counted once."""
 
 import asyncio
+import base64
+import json
 import re
 from asyncio.subprocess import Process
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 
+from batcher.sandbox.identity import ADMIN_TOKEN
 from batcher.sandbox.resources import LEASES
 from batcher.sandbox.shape import Object
+from batcher.status import read_status
 from batcher.verify import verify
 from tests.service.world import World, batcher, finish, script, until, world
 
@@ -135,7 +141,7 @@ async def test_who_waits_is_alive_and_ready_and_its_metrics_say_that_it_does_not
             async with batcher("run", "--config", second) as waits:
                 await line(waits, "waiting for the Lease")
                 assert await ask(port, "/livez") == (200, "ok\n")
-                assert await ask(port, "/readyz?verbose") == (200, "[+]lease ok\nready\n")
+                assert await ask(port, "/readyz?verbose") == (200, "[+]lease ok\nreadyz check passed\n")
                 _, metrics = await ask(port, "/metrics")
                 assert re.findall(r"^(batcher_le\S+) (\S+)$", metrics, re.MULTILINE) == [
                     ("batcher_leader", "0.0"),
@@ -153,6 +159,25 @@ async def test_status_says_by_which_lease_the_service_runs(tmp_path: Path) -> No
             assert (await finish(process))[0] == 0
         (told,) = [each for each in out.decode().splitlines() if each.startswith("leader")]
         assert re.fullmatch(r"leader     \S+_[0-9a-f]{16} by the Lease default/batcher, for \d+s", told)
+
+
+async def test_status_says_when_that_expires_with_which_the_lease_is_renewed(tmp_path: Path) -> None:
+    said = base64.urlsafe_b64encode(json.dumps({"exp": 1_800_000_000}).encode()).decode().rstrip("=")
+    async with world(tmp_path) as w:
+        config = electing(w)
+        kubeconfig = yaml.safe_load((tmp_path / "kubeconfig").read_text(encoding="utf-8"))
+        kubeconfig["users"] = [{"name": user["name"], "user": {"token": f"h.{said}.s"}} for user in kubeconfig["users"]]
+        for identities in (w.sandbox.kcp.identities, *(each.identities for each in w.sandbox.clusters.values())):
+            identities[f"h.{said}.s"] = identities[ADMIN_TOKEN]
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
+        async with batcher("run", "--config", str(config)) as process:
+            await until((w.directory.root / "status.json").exists)
+            found = read_status(w.directory.root).credentials
+            assert (await finish(process))[0] == 0
+    (told,) = [each for each in found if each.side == "lease"]
+    assert (told.name, told.credential, told.expires_at) == (
+        "default/batcher", "token", datetime(2027, 1, 15, 8, tzinfo=UTC),
+    )  # fmt: skip
 
 
 async def free_port() -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from batcher.service.proving import Proving
@@ -30,6 +30,28 @@ async def test_sums_that_add_up_are_proved_and_sums_that_do_not_are_told_until_t
     staged.write_bytes(content)
     await proving.turn()
     assert proving.trouble == ""
+
+
+async def test_what_came_of_a_proof_is_known_to_the_next_process_and_so_is_when_the_next_is_due(tmp_path: Path) -> None:
+    first = Proving(tmp_path, now=lambda: NOW)
+    assert (first.proved_at, first.since, first.due_in()) == (None, NOW, timedelta(0))
+    await first.turn()
+    for minutes, due in ((20, timedelta(minutes=40)), (59, timedelta(minutes=1)), (600, timedelta(0))):
+        later = Proving(tmp_path, now=lambda minutes=minutes: NOW + timedelta(minutes=minutes))  # type: ignore[misc]
+        assert (later.proved_at, later.since, later.due_in()) == (NOW, NOW, due)
+        assert "no batcher data here" in later.trouble
+    assert Proving(tmp_path, now=lambda: NOW - timedelta(days=1)).due_in() == timedelta(hours=1)
+
+
+def test_since_when_there_is_no_proof_is_known_to_the_next_process_too(tmp_path: Path) -> None:
+    assert Proving(tmp_path, now=lambda: NOW).since == NOW
+    later = Proving(tmp_path, now=lambda: NOW + timedelta(hours=4))
+    assert (later.proved_at, later.since, later.due_in()) == (None, NOW, timedelta(0))
+
+
+def test_what_cannot_be_read_of_the_last_proof_is_as_if_there_had_been_none(tmp_path: Path) -> None:
+    (tmp_path / "proof.json").write_bytes(b'{"since":')
+    assert Proving(tmp_path, now=lambda: NOW).proved_at is None
 
 
 async def test_a_proof_that_cannot_be_made_is_told_as_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from batcher import clock
 from batcher.archive import scan
 from batcher.archive.read import open_to_read
 from batcher.archive.rewrite import held
@@ -15,6 +16,7 @@ from batcher.status import read_status
 from batcher.store import Root, place
 from batcher.verify import verify
 from tests.archive.s3 import ACCESS_KEY, S3, SECRET, s3
+from tests.service.test_grace import GRACE_SECONDS
 from tests.service.world import World, batcher, finish, script, until, world
 
 URL = "s3://bucket/fleet"
@@ -88,6 +90,33 @@ async def test_a_run_goes_on_while_its_store_is_away_and_delivers_all_of_it_late
         assert [f"{c.name}: {c.detail}" for c in verify(w.directory, root, deep=True) if not c.ok] == []
         kept = b"".join(path.read_bytes() for path in w.directory.root.rglob("*") if path.is_file())
         assert_harmless(kept.decode("latin-1"))
+
+
+async def test_a_store_that_does_not_answer_does_not_hold_up_the_end_and_the_next_start_delivers_the_rest(
+    tmp_path: Path, server: S3
+) -> None:
+    root = place(URL, server.options, {})
+    async with world(tmp_path) as w:
+        configure(w, server.options | {"timeout": "10min"})
+        async with batcher("run", "--config", str(w.config)) as process:
+            w.happen(script(40))
+            await until(lambda: archived(root) == w.emitter.occurrences)
+            server.open.clear()
+            w.happen(script(40))
+            await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
+            began = clock.monotonic()
+            code, _, err = await finish(process)
+            took = clock.monotonic() - began
+        assert code == 0, err
+        assert took < GRACE_SECONDS
+        assert "the next start delivers the rest" in err
+        assert read_status(w.directory.root).stopped
+        server.open.set()
+        async with batcher("run", "--config", str(w.config)) as process:
+            await until(lambda: archived(root) == w.emitter.occurrences)
+            code, _, err = await finish(process)
+        assert code == 0, err
+        assert [f"{c.name}: {c.detail}" for c in verify(w.directory, root, deep=True) if not c.ok] == []
 
 
 async def test_what_reads_an_archive_reads_one_in_a_store(

@@ -29,9 +29,11 @@ async def test_a_service_tells_of_its_batches_its_writes_and_how_large_the_spool
     assert told.batched_at is not None
     assert told.batched_at >= began
     assert told.unpublished_since is None
+    assert sum(told.batch_counts) == told.batch
+    assert told.batch_seconds > 0
     assert told.gap_at is None
     assert told.spool_max_bytes == 3 * 2**30
-    assert told.tokens == []
+    assert told.credentials == []
     assert sum(sum(workspace.counts) for workspace in told.workspaces) == told.totals["writes"]
     assert {workspace.name for workspace in told.workspaces} <= {"root:shop", "root:team-a"}
 
@@ -43,12 +45,12 @@ async def test_a_service_tells_when_the_tokens_of_clusters_and_workspaces_expire
         kubeconfig["users"] = [{"name": user["name"], "user": {"token": f"h.{said}.s"}} for user in kubeconfig["users"]]
         (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
         with opened(settings.load(w.config, {}), now=clock.now) as service:
-            tokens = service.status.tokens
-    assert [(token.side, token.name) for token in tokens] == [
-        *(("cluster", name) for name in w.sandbox.clusters),
-        ("workspace", "kcp"),
+            credentials = service.status.credentials
+    assert [(each.side, each.name, each.credential) for each in credentials] == [
+        *(("cluster", name, "token") for name in w.sandbox.clusters),
+        ("workspace", "kcp", "token"),
     ]
-    assert {token.expires_at for token in tokens} == {datetime(2027, 1, 15, 8, tzinfo=UTC)}
+    assert {each.expires_at for each in credentials} == {datetime(2027, 1, 15, 8, tzinfo=UTC)}
 
 
 async def test_a_service_tells_when_it_found_that_a_cluster_was_out_of_reach_for_too_long(tmp_path: Path) -> None:
