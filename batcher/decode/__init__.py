@@ -78,15 +78,18 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
             heard[section.stream, section.cluster, section.received_at] = None
             lines = section.body.split(b"\n")[: section.lines]
             outcomes = [decode_line(section.kind, line) for line in lines]
-            taken = [(at, said) for at, said in enumerate(outcomes, place.line(first)) if type(said) is Delivery]
-            counted.add(section, [at for at, _ in taken], [said for _, said in taken])
+            taken = [each for each in outcomes if type(each) is Delivery]
+            places = range(place.line(first), place.line(first) + len(outcomes))
             if len(taken) == len(outcomes):
+                counted.add(section, places, taken)
                 continue
-            for at, (outcome, line) in enumerate(zip(outcomes, lines, strict=True), place.line(first)):
+            for at, outcome, line in zip(places, outcomes, lines, strict=True):
                 if isinstance(outcome, Ignored):
                     ignored[outcome] += 1
                 elif isinstance(outcome, Cause):
                     bad.append((at, section, outcome, line))
+                else:
+                    counted.add(section, (at,), (outcome,))
     return Decoded(counted.frame(), _quarantined(bad), ignored, _contacts(heard))
 
 

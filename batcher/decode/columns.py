@@ -19,6 +19,10 @@ _SECTION: Columns = {
 _Column = Sequence[object]
 
 
+MOST = 2048
+"""Lines that are laid side by side at a time: so many fit into a processor's cache, and few wait in memory."""
+
+
 class Gathered:
     """Lines that are counted, each with its position and its section."""
 
@@ -28,6 +32,7 @@ class Gathered:
         self._deliveries: list[Delivery] = []
         self._sections: list[Section] = []
         self._section_of: list[int] = []
+        self._frames: list[pl.DataFrame] = []
 
     def add(self, section: Section, positions: Sequence[int], deliveries: Sequence[Delivery]) -> None:
         """Take ``deliveries`` of ``section``, a position each."""
@@ -35,9 +40,17 @@ class Gathered:
         self._sections.append(section)
         self._positions.extend(positions)
         self._deliveries.extend(deliveries)
+        if len(self._deliveries) >= MOST:
+            self._lay()
 
     def frame(self) -> pl.DataFrame:
         """Return all of them, :data:`batcher.schema.LINES`, in the order in which they were added."""
+        self._lay()
+        rows = pl.concat(self._frames).lazy()
+        time = pl.coalesce(*(pl.when(pl.col(name) != "").then(name) for name in ("first", "event_time")), pl.lit(""))
+        return identified(rows.with_columns(identity_time=time)).select(*LINES).collect(engine="in-memory").rechunk()
+
+    def _lay(self) -> None:
         events = [delivery.object for delivery in self._deliveries]
         columns: dict[str, _Column] = {
             "position": self._positions,
@@ -48,9 +61,8 @@ class Gathered:
             **_of_references("related", [event.related or NO_REFERENCE for event in events]),
         }
         told = pl.DataFrame([pl.Series(name, columns[name], LINES[name]) for name in LINES if name in columns])
-        rows = pl.concat([_of_sections(self._sections)[self._section_of], told], how="horizontal").lazy()
-        time = pl.coalesce(*(pl.when(pl.col(name) != "").then(name) for name in ("first", "event_time")), pl.lit(""))
-        return identified(rows.with_columns(identity_time=time)).select(*LINES).collect(engine="in-memory")
+        self._frames.append(pl.concat([_of_sections(self._sections)[self._section_of], told], how="horizontal"))
+        self._positions, self._deliveries, self._sections, self._section_of = [], [], [], []
 
 
 def _of_sections(sections: Sequence[Section]) -> pl.DataFrame:
