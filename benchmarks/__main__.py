@@ -10,6 +10,7 @@ import platform
 from importlib.metadata import version
 
 NAMES = (
+    "catching",
     "path",
     "pipelining",
     "filtering",

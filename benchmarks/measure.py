@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
+import msgspec
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -74,3 +76,10 @@ def alone(work: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
     """Return what ``work`` returns in a fresh process, so that nobody else's memory is measured."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, *args, **options).result()
+
+
+def reference(raw: list[bytes]) -> None:
+    """Decode ``raw`` as simply as one can: what the machine is worth at the moment."""
+    decoder = msgspec.json.Decoder()
+    for line in raw:
+        decoder.decode(line)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import msgspec
 import polars as pl
 
 from batcher import pipeline
@@ -21,7 +20,7 @@ from batcher.stages.locate import Rule
 from batcher.stages.settle import OUTCOMES
 from batcher.staging import stage
 from benchmarks.load import START, frames, lines
-from benchmarks.measure import Figure, cpu_micros
+from benchmarks.measure import Figure, cpu_micros, reference
 
 RULES = pipeline.Rules(
     mapping=(Rule("*", "team-*", "root:team", "{namespace}"),),
@@ -62,13 +61,6 @@ def _at(size: int, raw: list[bytes], runs: int) -> Iterator[Figure]:
         yield cpu_micros(
             f"stage, {size:,} rows a batch", size, lambda: _stage(Path(folder), result, next(numbers)), runs
         )
-
-
-def reference(raw: list[bytes]) -> None:
-    """Decode ``raw`` as simply as one can: what the machine is worth at the moment."""
-    decoder = msgspec.json.Decoder()
-    for line in raw:
-        decoder.decode(line)
 
 
 def _spool(raw: list[bytes]) -> None:

@@ -16,8 +16,7 @@ from batcher.stages.fold import Most, fold, places
 from batcher.stages.limit import limit, limits
 from batcher.stages.measure import measure
 from benchmarks.load import frames, lines
-from benchmarks.measure import Figure, cpu_micros
-from benchmarks.path import reference
+from benchmarks.measure import Figure, cpu_micros, reference
 
 MOST = Most(500, 2000)
 LIMIT = 600

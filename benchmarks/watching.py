@@ -15,8 +15,7 @@ from kubernetes import client, config, watch
 
 from batcher.sandbox import Chunking
 from benchmarks.load import lines
-from benchmarks.measure import Figure, cpu_seconds, figure
-from benchmarks.path import reference
+from benchmarks.measure import Figure, cpu_seconds, figure, reference
 from benchmarks.receiving import FIRST, receiving
 from benchmarks.serving import CLUSTER, Served, serving
 
