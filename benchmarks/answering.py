@@ -189,9 +189,9 @@ class _Answering:
 
         events.listeners.append(changed)
 
-    def _prepare(self, count: int, chunking: Chunking) -> None:
+    def _prepare(self, count: int, chunking: Chunking = Chunking.LINE) -> None:
         """Make lines that end now, and cut them into chunks; the lines are made once for the same number."""
-        if sum(map(len, self._raw)) != count:
+        if not self._raw or sum(map(len, self._raw)) != count:
             start = clock.now() - timedelta(minutes=count / 60_000)
             self._raw = [[] for _ in NAMES]
             for line in lines(count, start=start):

@@ -15,23 +15,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
+from kubernetes import client, config, watch
 
 from batcher.archive import scan
 from batcher.sandbox import Chunking
-from benchmarks.answering import NAMES, Servers, Told, answering
-from benchmarks.fleet import lines
-from benchmarks.measure import Figure, cpu_seconds, figure, reference
+from benchmarks.answering import KUBECONFIG, NAMES, Servers, Told, answering
+from benchmarks.measure import Figure, Reference, between, cpu_seconds, figure, referred
 from benchmarks.process import Service, configured, service
 
 MIB = 2**20
 QUIET: dict[str, Any] = {"publish": {"perWorkspacePerSecond": 0.001}}
 CHUNKS = {Chunking.BLOCK: "64 KiB a chunk", Chunking.LINE: "one line a chunk"}
+FEW, MANY = 60_000, 1_000_000
 SETTLE_SECONDS = 1.0
 
 
 class Caught(NamedTuple):
     """What it took to catch up."""
 
+    count: int
+    """Events."""
     cpu: float
     """Seconds."""
     committed: float
@@ -43,35 +46,80 @@ class Caught(NamedTuple):
     written: int
     writes: int
     """Writes to workspaces."""
-    reference: float
-    """CPU seconds an event that decoding to dict takes, of the same lines, right after."""
+    reference: Reference
+    """Right after."""
+
+    @property
+    def micros(self) -> float:
+        """Return the CPU microseconds an event."""
+        return self.cpu / self.count * 1e6
 
 
 def figures(*, quick: bool) -> Iterator[Figure]:
-    """Yield what an event costs when 60,000, or a million, wait, in both chunkings, without publishing and with."""
-    runs, count = (1, 60_000) if quick else (5, 1_000_000)
+    """Yield what it takes when a million wait, then the cost of an event of 60,000, however they come and go."""
     with answering() as servers:
-        yield from _shown(servers, f"{count:,} events", count, runs)
+        few = [catch_up(servers, FEW) for _ in range(1 if quick else 3)]
         if not quick:
-            yield from _shown(servers, "60,000 events", 60_000, 3)
+            many = [catch_up(servers, MANY) for _ in range(5)]
+            yield from _whole(many)
+            grows = max(each.peak for each in many) / max(each.peak for each in few)
+            yield figure(f"peak memory with {MANY:,} events ÷ with {FEW:,}", "times as much", [grows])
+        yield from _whole(few)
+        published = [catch_up(servers, FEW, publish=True) for _ in range(1 if quick else 3)]
+        yield from _cost(f"{FEW:,} events, with publishing", published)
+        yield figure(f"{FEW:,} events, with publishing: writes", "writes", [each.writes for each in published])
+        by_line = [catch_up(servers, FEW, Chunking.LINE) for _ in range(1 if quick else 3)]
+        yield from _cost(f"{FEW:,} events, {CHUNKS[Chunking.LINE]}", by_line)
+        for chunking, caught in ((Chunking.BLOCK, few), (Chunking.LINE, by_line)):
+            yield from _against_the_client(servers, chunking, caught)
 
 
-def _shown(servers: Servers, of: str, count: int, runs: int) -> Iterator[Figure]:
-    """Yield all figures of the usual case, and the cost of an event in the others."""
-    caught = [catch_up(servers, count) for _ in range(runs)]
-    yield from _cost(f"catching up with {of}", count, caught)
-    yield figure(f"catching up with {of}: until all is committed", "s", [each.committed for each in caught])
-    yield figure(f"catching up with {of}: until all is archived", "s", [each.archived for each in caught])
-    yield figure(f"catching up with {of}: rate", "events a second", [count / each.committed for each in caught])
-    yield figure(f"catching up with {of}: peak memory", "MiB", [each.peak / MIB for each in caught])
-    yield figure(f"catching up with {of}: steady memory", "MiB", [each.steady / MIB for each in caught])
-    yield figure(f"catching up with {of}: written", "bytes an event", [each.written / count for each in caught])
+def _whole(caught: list[Caught]) -> Iterator[Figure]:
+    """Yield all figures of the usual case."""
+    count, beside = caught[0].count, between(*(each.reference for each in caught))
+    name = f"{count:,} events, {CHUNKS[Chunking.BLOCK]}"
+    yield from _cost(name, caught)
+    yield figure(f"{name}: until all is committed", "s", [each.committed for each in caught], beside)
+    yield figure(f"{name}: until all is archived", "s", [each.archived for each in caught], beside)
+    yield figure(f"{name}: committed", "events a second", [count / each.committed for each in caught], beside)
+    yield figure(f"{name}: peak memory", "MiB", [each.peak / MIB for each in caught], beside)
+    yield figure(f"{name}: memory in its second half", "MiB", [each.steady / MIB for each in caught], beside)
+    yield figure(f"{name}: written to disk", "bytes an event", [each.written / count for each in caught], beside)
 
 
-def _cost(name: str, count: int, caught: list[Caught]) -> Iterator[Figure]:
-    yield figure(name, "µs CPU an event", [each.cpu / count * 1e6 for each in caught])
-    yield figure(f"{name}: events a CPU second", "events", [count / each.cpu for each in caught])
-    yield figure("reference: msgspec to dict, same lines", "µs CPU an event", [each.reference * 1e6 for each in caught])
+def _cost(name: str, caught: list[Caught]) -> Iterator[Figure]:
+    beside = between(*(each.reference for each in caught))
+    yield figure(name, "µs CPU an event", [each.micros for each in caught], beside)
+    yield figure(name, "events a CPU second", [1e6 / each.micros for each in caught], beside)
+
+
+def _against_the_client(servers: Servers, chunking: Chunking, caught: list[Caught]) -> Iterator[Figure]:
+    """Yield what the official client's typed watch takes that only counts, of the same servers, and the ratio."""
+    chunks = CHUNKS[chunking]
+    taken = [_count_typed(servers, chunking) for _ in caught]
+    yield figure(f"official client, typed watch, counted only, {chunks}", "µs CPU an event", taken)
+    ratios = [theirs / ours.micros for theirs, ours in zip(taken, caught, strict=True)]
+    yield figure(f"official client ÷ the whole path, CPU an event, {chunks}", "times better", ratios)
+
+
+def _count_typed(servers: Servers, chunking: Chunking) -> float:
+    """Return the CPU microseconds an event, of one of the clusters."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers.tell(Told.BEGIN, Path(folder))
+        servers.tell(Told.PREPARE, FEW, chunking)
+        servers.tell(Told.SEND)
+        config.load_kube_config(str(Path(folder) / KUBECONFIG), context=NAMES[0])
+    count = FEW // len(NAMES) // 2
+    return cpu_seconds(lambda: _counted(count)) / count * 1e6
+
+
+def _counted(count: int) -> None:
+    stream = watch.Watch()
+    listing = client.CoreV1Api().list_event_for_all_namespaces
+    for seen, _ in enumerate(stream.stream(listing, resource_version="1"), 1):
+        if seen >= count:
+            stream.stop()
+            break
 
 
 def catch_up(servers: Servers, count: int, chunking: Chunking = Chunking.BLOCK, *, publish: bool = False) -> Caught:
@@ -81,7 +129,7 @@ def catch_up(servers: Servers, count: int, chunking: Chunking = Chunking.BLOCK, 
         servers.tell(Told.BEGIN, folder)
         servers.tell(Told.PREPARE, count, chunking)
         with service(configured(folder, **({} if publish else QUIET))) as running:
-            _settle(servers, running)
+            settle(servers, running)
             before, began = running.spent, time.monotonic()
             servers.tell(Told.SEND)
             running.until(count)
@@ -91,6 +139,7 @@ def catch_up(servers: Servers, count: int, chunking: Chunking = Chunking.BLOCK, 
         rows = scan(folder / "archive", "occurrences").select(pl.len()).collect().item()
         assert rows == count, f"{rows} of {count} archived"
         return Caught(
+            count=count,
             cpu=spent.cpu - before.cpu,
             committed=committed - began,
             archived=ended - began,
@@ -98,20 +147,13 @@ def catch_up(servers: Servers, count: int, chunking: Chunking = Chunking.BLOCK, 
             steady=statistics.median(resident for at, resident in running.resident if at > (began + committed) / 2),
             written=spent.written - before.written,
             writes=servers.seen.writes,
-            reference=decoded(),
+            reference=referred(),
         )
 
 
-def _settle(servers: Servers, running: Service) -> None:
+def settle(servers: Servers, running: Service) -> None:
     """Wait until every cluster is watched, and nothing is left of the start."""
     while servers.seen.watches < len(NAMES):
         running.look()
         time.sleep(0.01)
     time.sleep(SETTLE_SECONDS)
-
-
-def decoded(count: int = 20_000) -> float:
-    """Return the CPU seconds a line of :func:`benchmarks.measure.reference`."""
-    raw = [line.raw for line in lines(count)]
-    reference(raw)
-    return statistics.median(cpu_seconds(lambda: reference(raw)) / count for _ in range(3))
