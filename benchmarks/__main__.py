@@ -1,4 +1,7 @@
-"""Run the benchmarks: ``python -m benchmarks [--quick] [--output FILE] [NAME...]``, ``... compare BASE NEW``, ``... table``.
+"""Run the benchmarks: ``python -m benchmarks [--quick] [--output FILE] [NAME...]``.
+
+``python -m benchmarks compare BASE NEW`` fails where the second is worse; ``python -m benchmarks table`` writes the
+tables of the README from the baseline.
 
 A benchmark is a module with ``figures(quick=...)``. It is imported when it runs, for what it imports would be in
 the memory of those that measure memory.
@@ -19,7 +22,7 @@ USUAL = ("starting", "catching", "steady", "flat", "stages", "watching", "publis
 """Ten minutes."""
 QUICK = ("starting", "catching", "steady", "stages", "watching")
 """A minute."""
-BY_NAME = ("chaining", "restart", "idle", "soak", "archiving", "larger")
+BY_NAME = ("chaining", "sparing", "restart", "idle", "soak", "archiving", "larger")
 """What takes longer, or needs a machine of its own."""
 
 

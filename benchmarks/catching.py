@@ -10,7 +10,7 @@ and offered, and wait.
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,10 +122,21 @@ def _counted(count: int) -> None:
             break
 
 
-def catch_up(servers: Servers, count: int, chunking: Chunking = Chunking.BLOCK, *, publish: bool = False) -> Caught:
-    """Let a new service catch up with ``count`` events. AssertionError if the archive has not each of them."""
+def catch_up(
+    servers: Servers,
+    count: int,
+    chunking: Chunking = Chunking.BLOCK,
+    *,
+    publish: bool = False,
+    prepare: Callable[[Path], int] = lambda _: 0,
+) -> Caught:
+    """Let a service catch up with ``count`` events; AssertionError if the archive has not each of them.
+
+    ``prepare`` may put a data directory and an archive into the folder before, and says how many rows that has.
+    """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
+        there = prepare(folder)
         servers.tell(Told.BEGIN, folder)
         servers.tell(Told.PREPARE, count, chunking)
         with service(configured(folder, **({} if publish else QUIET))) as running:
@@ -137,7 +148,7 @@ def catch_up(servers: Servers, count: int, chunking: Chunking = Chunking.BLOCK, 
             spent = running.end()
             ended = time.monotonic()
         rows = scan(folder / "archive", "occurrences").select(pl.len()).collect().item()
-        assert rows == count, f"{rows} of {count} archived"
+        assert rows == there + count, f"{rows} of {there + count} archived"
         return Caught(
             count=count,
             cpu=spent.cpu - before.cpu,

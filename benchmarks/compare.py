@@ -20,7 +20,7 @@ class Change(NamedTuple):
     base: Measured
     new: Measured
     worse: float
-    """How much worse the new one is, as a part of the base: 0.21 is 21 % more, or as much less of what is better more."""
+    """By which part of the base the new one is worse: 0.21 is 21 % more time, or a rate that was 21 % higher."""
 
     @property
     def sentence(self) -> str:
@@ -55,7 +55,7 @@ def compare(base: Results, new: Results, *, limit: float = LIMIT) -> Comparison:
 
 
 def worse(base: Measured, new: Measured) -> float:
-    """Return how much worse ``new`` is than ``base`` as a part of it, at equal references; 0 where nothing is better."""
+    """Return by which part of ``base`` ``new`` is worse, at equal references; 0 where neither way is better."""
     unit = UNITS[base.unit]
     if unit.better == "neither":
         return 0.0

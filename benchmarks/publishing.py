@@ -35,8 +35,8 @@ from batcher.spool.position import Place
 from batcher.stages.settle import OUTCOMES
 from benchmarks.load import START
 from benchmarks.measure import Figure, figure
-from benchmarks.path import RULES
 from benchmarks.serving import NAMESPACE, Served, serving
+from benchmarks.stages import RULES
 
 STREAM = Stream("0c0ffee0-0000-4000-8000-000000000000", "events")
 WORKSPACES = tuple(f"root:team-{n}" for n in range(10))
