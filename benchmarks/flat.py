@@ -17,7 +17,7 @@ from batcher.batch import DataDirectory
 from batcher.batch.records import NOTHING, Snapshot
 from batcher.clock import now, to_micros
 from batcher.pipeline import empty_state
-from batcher.staging import stage
+from batcher.staging import StagedFile, stage
 from benchmarks.answering import Servers, answering
 from benchmarks.archiving import DAY, FIRST, rows
 from benchmarks.catching import FEW, Caught, catch_up
@@ -34,7 +34,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     million = 100_000 if quick else 1_000_000
     more = {"archived": (million, LITTLE[1]), "seen": (LITTLE[0], million)}
     with answering() as servers:
-        yield from compared(servers, more, runs=1 if quick else 3)
+        yield from compared(servers, more, runs=1 if quick else 2)
 
 
 def compared(servers: Servers, more: Mapping[str, tuple[int, int]], *, runs: int) -> Iterator[Figure]:
@@ -79,7 +79,7 @@ def _archive(root: Path, directory: DataDirectory, count: int) -> int:
     check_owner(root, directory.id)
     deliverer, batch = Deliverer(root, directory.staged, directory.id), 0
     for day, first in enumerate(range(0, count, ROWS_A_DAY)):
-        files = []
+        files: list[StagedFile] = []
         for some in rows(FIRST + day * DAY, min(ROWS_A_DAY, count - first)).iter_slices(ROWS_A_BATCH):
             batch += 1
             told = some.with_columns(batch=pl.lit(batch, pl.Int64))

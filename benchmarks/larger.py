@@ -1,4 +1,4 @@
-"""Ten million: rows in a batch of stages, and rows in the archive that a service goes on with.
+"""Stages and flat for longer: ten million rows in a batch and in the archive, and a million that repeat otherwise.
 
 Protects what :mod:`benchmarks.stages` and :mod:`benchmarks.flat` protect, where only time and memory forbid to look
 each day: a batch of ten million rows needs about 16 GiB, so that it is left out where the machine has less.
@@ -21,5 +21,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     archived = 1_000_000 if quick else TEN_MILLION
     with answering() as servers:
         yield from compared(servers, {"archived": (archived, LITTLE[1])}, runs=1 if quick else 3)
+    for repeats in (1, 100):
+        yield from stages.at(100_000 if quick else 1_000_000, repeats, runs=1)
     if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > TEN_MILLION * BYTES_A_ROW:
-        yield from stages.at(1_000_000 if quick else TEN_MILLION, 10)
+        yield from stages.at(1_000_000 if quick else TEN_MILLION, 10, runs=1)

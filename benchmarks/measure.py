@@ -143,10 +143,9 @@ def _usual() -> list[bytes]:
     return [line.raw for line in lines(10_000)]
 
 
-def referred(runs: int = 5) -> Reference:
-    """Return what the machine is worth now: the medians of ``runs`` over 10,000 lines, after one to warm up."""
+def referred(runs: int = 3) -> Reference:
+    """Return what the machine is worth now: the medians of ``runs`` over 10,000 lines."""
     raw = _usual()
-    reference(raw)
     timed = [_timed(raw) for _ in range(runs)]
     return Reference(*(statistics.median(each) for each in zip(*timed, strict=True)))
 

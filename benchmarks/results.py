@@ -64,9 +64,8 @@ def measured(benchmark: str, figure: Figure) -> Measured:
     """Return ``figure`` with its benchmark's name. ValueError without a reference."""
     if figure.reference is None:
         raise ValueError(figure.name)
-    return Measured(
-        benchmark, figure.name, figure.unit, figure.median, figure.least, figure.most, tuple(figure.reference)
-    )
+    cpu, wall = figure.reference
+    return Measured(benchmark, figure.name, figure.unit, figure.median, figure.least, figure.most, (cpu, wall))
 
 
 def here() -> Results:

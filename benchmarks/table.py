@@ -48,15 +48,20 @@ def judged(figure: Measured) -> str:
 
 
 def _spread_out(figures: list[Measured]) -> str:
-    whats = list(dict.fromkeys(each.name.partition(": ")[0] for each in figures))
+    usual = figures[0].unit
+    whats = list(dict.fromkeys((each.name.partition(": ")[0], each.unit) for each in figures))
     sizes = list(dict.fromkeys(each.name.partition(": ")[2] for each in figures))
-    medians = {each.name: shown(each.median) for each in figures}
+    medians = {(each.name, each.unit): f"{shown(each.median)} {judged(each)}".rstrip() for each in figures}
     lines = [
-        f"Medians, {figures[0].unit}:",
+        f"Medians, {usual} unless another unit is said:",
         "",
         f"| what | {' | '.join(sizes)} |",
         f"| --- |{' ---: |' * len(sizes)}",
-        *(f"| {what} | {' | '.join(medians.get(f'{what}: {size}', '') for size in sizes)} |" for what in whats),
+        *(
+            f"| {what if unit == usual else f'{what}, {unit}'} | "
+            f"{' | '.join(medians.get((f'{what}: {size}', unit), '') for size in sizes)} |"
+            for what, unit in whats
+        ),
         f"| *reference, µs CPU an event* | {' | '.join(_reference(figures, size) for size in sizes)} |",
     ]
     return "\n".join(lines)

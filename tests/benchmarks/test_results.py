@@ -89,17 +89,19 @@ def test_stages_are_shown_by_size() -> None:
     figures = [one("stages", f"{what}: {size} rows", cost) for what, size, cost in (
         ("decode", "10", 1.5), ("fold", "10", 2.5), ("fold", "100", 20.5),
     )]  # fmt: skip
+    figures.append(Measured("stages", "fold: 100 rows", "s", 0.5, 0.4, 0.6, (2, 3)))
     assert table(Results(MACHINE, {"polars": "2.1.0"}, figures)).splitlines() == [
         "On a processor, 2 cores, 24 GiB; polars 2.1.0.",
         "",
         "**stages**",
         "",
-        "Medians, µs CPU a row:",
+        "Medians, µs CPU a row unless another unit is said:",
         "",
         "| what | 10 rows | 100 rows |",
         "| --- | ---: | ---: |",
         "| decode | 1.50 |  |",
         "| fold | 2.50 | 20.5 |",
+        "| fold, s |  | 0.50 |",
         "| *reference, µs CPU an event* | 2.00 | 2.00 |",
     ]
 
