@@ -133,13 +133,11 @@ class _Answering:
 
     async def run(self) -> None:
         """Serve for ever, and do what is told."""
-        for number, name in enumerate(NAMES):
-            server = await asyncio.start_server(lambda *streams, n=number: self._talk(n, *streams), "127.0.0.1", 0)
-            host, port = server.sockets[0].getsockname()
-            self._urls[name] = f"http://{host}:{port}"
         told: asyncio.Queue[tuple[Told, tuple[Any, ...]]] = asyncio.Queue()
-        asyncio.get_running_loop().add_reader(self._pipe.fileno(), lambda: told.put_nowait(self._pipe.recv()))
+        asyncio.get_running_loop().add_reader(self._pipe.fileno(), lambda: told.put_nowait(_heard(self._pipe)))
         async with asyncio.TaskGroup() as group:
+            servers = [await self._listen(group, number) for number in range(CLUSTERS)]
+            self._urls = {name: _url(server) for name, server in zip(NAMES, servers, strict=True)}
             while True:
                 what, said = await told.get()
                 if what is Told.STEADY:
@@ -147,6 +145,12 @@ class _Answering:
                     self._pipe.send(None)
                 else:
                     self._pipe.send(await self._do(what, said))
+
+    async def _listen(self, group: asyncio.TaskGroup, cluster: int) -> asyncio.Server:
+        def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            group.create_task(self._talk(cluster, reader, writer))
+
+        return await asyncio.start_server(talk, "127.0.0.1", 0)
 
     async def _do(self, what: Told, said: tuple[Any, ...]) -> object:
         if what is Told.BEGIN:
@@ -262,6 +266,20 @@ class _Answering:
     def _send_now(self, cluster: int, raw: bytes) -> None:
         self._streams[cluster].write(b"%x\r\n%s\r\n" % (len(raw), raw))
         self._seen.sent += 1
+
+
+def _heard(pipe: Connection) -> tuple[Told, tuple[Any, ...]]:
+    """Return what is told. SystemExit when nobody is left to tell anything."""
+    try:
+        told: tuple[Told, tuple[Any, ...]] = pipe.recv()
+    except EOFError:
+        raise SystemExit from None
+    return told
+
+
+def _url(server: asyncio.Server) -> str:
+    host, port = server.sockets[0].getsockname()
+    return f"http://{host}:{port}"
 
 
 def _cut(raw: list[bytes], chunking: Chunking) -> Iterator[bytes]:
