@@ -1,7 +1,7 @@
 """Seeded rows as decoding yields them, made by columns: a million in a second, for what is measured behind decoding.
 
-Forty namespaces, sixty workloads, ten reasons; every Event says something of its own, and is told of again as often as
-one asks.
+Eight clusters, forty namespaces, sixty workloads, ten reasons; every Event says something of its own, and is told of
+again as often as one asks.
 """
 
 import polars as pl
@@ -9,6 +9,7 @@ import polars as pl
 from batcher import schema
 from benchmarks.load import START
 
+CLUSTERS = 8
 _SAFE = "bcdfghjklmnpqrst"
 _UUID = "{}-9f0b-4521-87db-7bc5ed098d60"
 _MOUNT_FAILED = (
@@ -55,16 +56,24 @@ def rows(count: int, *, repeats: int) -> pl.DataFrame:
         reason=pl.col("kind").replace_strict(range(len(_KINDS)), [kind[0] for kind in _KINDS]),
         count=pl.int_range(1, pl.len() + 1).over("event"),
     )
-    at = START.strftime("%Y-%m-%dT%H:%M:%SZ")
+    cluster, seconds = mixed // 3 % CLUSTERS, pl.col("position") // 10_000
+    received = (pl.lit(START) + pl.duration(microseconds=pl.col("position") * 100)).cast(schema.TIME)
+    first, last = (_text(told) for told in (seconds.min().over("event"), seconds))
     lines = said.with_columns(
-        received_at=(pl.lit(START) + pl.duration(microseconds=pl.col("position") * 100)).cast(schema.TIME),
-        cluster_uid=pl.lit("c1"), cluster=pl.lit("us-west1"), cluster_key=pl.lit(1, pl.UInt64),
-        incarnation=pl.lit(0), delivered=pl.lit("MODIFIED"), identity_high=mixed, identity_low=pl.col("event"),
+        received_at=received, cluster_uid=pl.format("0c0ffee0-0000-4000-8000-00000000000{}", cluster),
+        cluster=pl.format("us-west{}", cluster), cluster_key=cluster + 1,
+        incarnation=pl.lit(0, pl.Int64), delivered=pl.lit("MODIFIED"), identity_high=mixed, identity_low="event",
         name=pl.format("{}.{}", "pod", "event"), resource_version=pl.col("position") + 1,
-        created=pl.lit(at), first=pl.lit(at), last=pl.lit(at), identity_time=pl.lit(at),
+        created=first, first=first, last=last, identity_time=first,
         type=pl.lit("Warning"), component=pl.lit("kubelet"), reporting_controller=pl.lit("kubelet"),
         regarding_api_version=pl.lit("v1"), regarding_kind=pl.lit("Pod"), regarding_namespace="namespace",
         regarding_name="pod", regarding_uid="uid", series_count=pl.lit(None, pl.Int64),
         event_time=pl.lit(None, pl.String), series_last=pl.lit(None, pl.String),
     )  # fmt: skip
-    return schema.completed(lines.drop("kind", "few", "many", "number"), schema.LINES)
+    made = schema.completed(lines.drop("kind", "few", "many", "number"), schema.LINES)
+    return pl.DataFrame(pl.from_arrow(made.to_arrow()))  # as decoded: one value a row also where all are the same
+
+
+def _text(seconds: pl.Expr) -> pl.Expr:
+    """The time so many seconds after the start, as Events have it."""
+    return (pl.lit(START) + pl.duration(seconds=seconds)).dt.strftime("%Y-%m-%dT%H:%M:%SZ")
