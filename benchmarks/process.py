@@ -43,6 +43,7 @@ class Service:
         self._process = process
         self._said = said
         self._read = 0
+        self._highest = 0
         self._over = threading.Event()
         self.began = began
         self.pid = process.pid
@@ -60,8 +61,8 @@ class Service:
 
     @property
     def peak(self) -> int:
-        """Return the most bytes that were in RAM at once."""
-        return max(resident for _, resident in self.resident)
+        """Return the most bytes that were in RAM at once: as the kernel has it of the process, and of all as sampled."""
+        return max(self._highest, *(resident for _, resident in self.resident))
 
     def look(self) -> dict[str, int]:
         """Read what it has logged since the last look, and return :attr:`totals`. RuntimeError once it has ended."""
@@ -113,6 +114,7 @@ class Service:
             resident = sum(_resident(pid) for pid in family(self.pid))
             if resident:
                 self.resident.append((time.monotonic(), resident))
+                self._highest = _highest(self.pid) or self._highest
 
 
 def configured(folder: Path, **changes: Any) -> Path:
@@ -177,6 +179,16 @@ def _cpu(pid: int) -> float:
 def _resident(pid: int) -> int:
     stat = _stat(pid)
     return int(stat[21]) * PAGE if stat else 0
+
+
+def _highest(pid: int) -> int:
+    """The most bytes that a process had in RAM; 0 of one that has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    said = status.partition("VmHWM:")[2].split()
+    return int(said[0]) * 1024 if said else 0
 
 
 def _written(pid: int) -> int:
