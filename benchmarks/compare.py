@@ -55,7 +55,7 @@ def compare(base: Results, new: Results, *, limit: float = LIMIT) -> Comparison:
 
 
 def worse(base: Measured, new: Measured) -> float:
-    """Return by which part of ``base`` ``new`` is worse, at equal references; 0 where neither way is better."""
+    """Return by which part of ``base`` ``new`` is worse, at equal references; 0 where that says nothing."""
     unit = UNITS[base.unit]
     if unit.better == "neither":
         return 0.0
@@ -63,6 +63,8 @@ def worse(base: Measured, new: Measured) -> float:
     was, now = base.median, new.median
     if unit.better == "more":
         return _ratio(was, now * slower) - 1
+    if abs(now / slower - was) < unit.grain:
+        return 0.0
     return _ratio(now / slower, was) - 1
 
 

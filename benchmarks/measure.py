@@ -27,18 +27,20 @@ class Unit(NamedTuple):
     better: Literal["less", "more", "neither"]
     depends: Literal["cpu", "wall", "nothing"] = "nothing"
     """Which time of the machine it is made of: one that is slower, or has other things to do, is no other program."""
+    grain: float = 0.0
+    """Differences below it are the machine's, however large a part of a small figure they are."""
 
 
 UNITS: Mapping[str, Unit] = {
-    "µs CPU an event": Unit("less", "cpu"),
-    "µs CPU a row": Unit("less", "cpu"),
+    "µs CPU an event": Unit("less", "cpu", 0.1),
+    "µs CPU a row": Unit("less", "cpu", 0.1),
     "µs CPU a write": Unit("less", "cpu"),
     "ms CPU a batch": Unit("less", "cpu"),
-    "CPU seconds": Unit("less", "cpu"),
-    "% of a core": Unit("less", "cpu"),
+    "CPU seconds": Unit("less", "cpu", 0.05),
+    "% of a core": Unit("less", "cpu", 0.2),
     "events a CPU second": Unit("more", "cpu"),
-    "s": Unit("less", "wall"),
-    "ms": Unit("less", "wall"),
+    "s": Unit("less", "wall", 0.05),
+    "ms": Unit("less", "wall", 0.5),
     "µs wall a row": Unit("less", "wall"),
     "events a second": Unit("more", "wall"),
     "writes a second": Unit("more", "wall"),

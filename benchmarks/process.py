@@ -61,7 +61,7 @@ class Service:
 
     @property
     def peak(self) -> int:
-        """Return the most bytes that were in RAM at once: as the kernel has it of the process, and of all as sampled."""
+        """Return the most bytes that were in RAM at once: as the kernel has it of the process, or of all as sampled."""
         return max(self._highest, *(resident for _, resident in self.resident))
 
     def look(self) -> dict[str, int]:

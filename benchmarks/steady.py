@@ -46,7 +46,7 @@ class Looked(NamedTuple):
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Yield the share of a core without events and at each rate, memory, and the delays."""
-    seconds = float(os.environ.get("STEADY_SECONDS", "10" if quick else "60"))
+    seconds = float(os.environ.get("STEADY_SECONDS", "10" if quick else "45"))
     with answering() as servers:
         idle, told = _look(servers, MANY, seconds)
         yield figure("no events", "% of a core", [idle.share])

@@ -70,6 +70,13 @@ def test_what_was_nothing_and_is_something_is_worse() -> None:
     assert is_worse(measured(0, "lost"), measured(1, "lost"))
 
 
+def test_a_difference_that_is_too_small_to_be_measured_is_not_worse_however_large_a_part_it_is() -> None:
+    assert not is_worse(measured(0.01), measured(0.1))
+    assert is_worse(measured(0.01), measured(0.12))
+    assert not is_worse(measured(0.01), measured(0.2, reference=(4.0, 3.0)))
+    assert is_worse(measured(0.01, MEMORY), measured(0.1, MEMORY))
+
+
 def test_a_number_that_is_neither_good_nor_bad_is_never_worse() -> None:
     assert not is_worse(measured(10, "writes"), measured(1000, "writes"))
     assert not is_worse(measured(1000, "writes"), measured(10, "writes"))
