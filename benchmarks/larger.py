@@ -20,7 +20,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     """Yield the cost of an event with ten million archived, and of a row in a batch of as many."""
     archived = 1_000_000 if quick else TEN_MILLION
     with answering() as servers:
-        yield from compared(servers, {"archived": (archived, LITTLE[1])}, runs=1 if quick else 3)
+        yield from compared(servers, {"archived": (archived, LITTLE[1])}, runs=1 if quick else 2)
     for repeats in (1, 100):
         yield from stages.at(100_000 if quick else 1_000_000, repeats, runs=1)
     if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > TEN_MILLION * BYTES_A_ROW:

@@ -20,7 +20,7 @@ import polars as pl
 from batcher import schema
 from batcher.decode import Decoded, decode
 from batcher.pipeline import Rules, State, advance, empty_state, run
-from batcher.pipeline.chains import NOT_MOVED, chains
+from batcher.pipeline.chains import NOT_MOVED, News, chains, news
 from batcher.pipeline.result import Result
 from batcher.service.offering import offers
 from batcher.spool.log import Log
@@ -244,5 +244,8 @@ class _Steps:
         )  # fmt: skip
 
     def _chained(self, located: pl.DataFrame, parts: pl.DataFrame) -> None:
-        gathered = gather(parts.lazy()).collect(engine="in-memory").lazy()
-        chains(located.lazy(), parts.lazy(), gathered, NOT_MOVED.lazy(), self._state, batch=1, now=NOW, rules=RULES)
+        told_of = list(news(located.lazy(), self._state["happenings"], RULES))
+        gathered, *heard = (
+            frame.lazy() for frame in pl.collect_all([gather(parts.lazy()), *told_of], engine="in-memory")
+        )
+        chains(News(*heard), parts.lazy(), gathered, NOT_MOVED.lazy(), self._state, batch=1, now=NOW, rules=RULES)
