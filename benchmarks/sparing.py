@@ -34,7 +34,7 @@ Frame = tuple[Place, list[Section]]
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Yield the revisions a write of a fleet, and of a few Events that go on for hours."""
-    minutes, hours = (10, 1) if quick else (60, 3)
+    minutes, hours = (10, 1) if quick else (60, 1)
     fleet = frames(lines(minutes * 1000, per_minute=1000), size=10)
     yield figure(
         f"1,000 events a minute for {minutes} min", "revisions a write", [_spared(fleet, timedelta(minutes=minutes))]

@@ -10,8 +10,8 @@ BASELINE = Path(__file__).with_name("baseline.json")
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- begin: python -m benchmarks table -->", "<!-- end -->"
 HEAD = "| what | median | least | most | unit | reference | target |\n| --- | ---: | ---: | ---: | --- | ---: | --- |"
-SPREAD_OUT = ("stages",)
-"""Benchmarks whose figures are called ``what: of which size``; they are a table of what by size."""
+SPREAD_OUT = ("stages", "larger")
+"""Benchmarks of whose figures those that are called ``what: of which size`` are a table of what by size."""
 
 
 def table(results: Results) -> str:
@@ -22,8 +22,10 @@ def table(results: Results) -> str:
     parts = [f"{made_on}{made_with}."]
     for benchmark in dict.fromkeys(each.benchmark for each in results.figures):
         figures = [each for each in results.figures if each.benchmark == benchmark]
-        shown_as = _spread_out if benchmark in SPREAD_OUT else _listed
-        parts.append(f"**{benchmark}**\n\n{shown_as(figures)}")
+        spread = [each for each in figures if benchmark in SPREAD_OUT and ": " in each.name]
+        listed = [each for each in figures if each not in spread]
+        parts.append(f"**{benchmark}**")
+        parts += [show(some) for show, some in ((_listed, listed), (_spread_out, spread)) if some]
     return "\n\n".join(parts)
 
 

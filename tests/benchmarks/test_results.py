@@ -106,6 +106,22 @@ def test_stages_are_shown_by_size() -> None:
     ]
 
 
+def test_what_has_no_size_is_listed_before_the_stages() -> None:
+    figures = [one("larger", "fold: 10 rows", 2.5), one("larger", "archived", 1.5)]
+    assert table(Results(MACHINE, {}, figures)).splitlines()[4:] == [
+        "| what | median | least | most | unit | reference | target |",
+        "| --- | ---: | ---: | ---: | --- | ---: | --- |",
+        "| archived | 1.50 | 0.50 | 2.50 | µs CPU a row | 2.00 |  |",
+        "",
+        "Medians, µs CPU a row unless another unit is said:",
+        "",
+        "| what | 10 rows |",
+        "| --- | ---: |",
+        "| fold | 2.50 |",
+        "| *reference, µs CPU an event* | 2.00 |",
+    ]
+
+
 def test_a_table_takes_the_place_of_the_one_that_was_there_and_of_nothing_else() -> None:
     text = "before\n<!-- begin: python -m benchmarks table -->\nold\n<!-- end -->\nafter\n"
     made = placed(text, "| new |")
