@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export KILLS SOAK_SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick schema manifests sbom requirements clean
+.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick bench-compare bench-table schema manifests sbom requirements clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -72,11 +72,17 @@ kcp: $(READY) ## Run the tests against a real kcp (BATCHER_KCP_KUBECONFIG names 
 soak: $(READY) ## Run the tests that take minutes to hours (KILLS=1000, SOAK_SECONDS=36000)
 	$(PYTEST) -m "slow or soak" --timeout=0 $(PYTEST_ARGS)
 
-bench: $(READY) ## Measure (median of five; ARGS="watching idle" for some, ARGS="--help")
+bench: $(READY) ## Measure, in ten minutes (ARGS="watching idle" for some, ARGS="--output FILE", ARGS="--help")
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: $(READY) ## Measure roughly, in a minute
 	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-compare: $(READY) ## Fail where NEW=FILE is worse than the baseline by more than 20 %
+	$(BIN)/python -m benchmarks compare benchmarks/baseline.json $(NEW)
+
+bench-table: $(READY) ## Write the tables of benchmarks/README.md as the baseline has them
+	$(BIN)/python -m benchmarks table
 
 schema: $(READY) ## Write deploy/config.schema.json as the settings have it
 	@$(BIN)/batcher config schema > deploy/config.schema.json

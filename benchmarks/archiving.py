@@ -79,7 +79,7 @@ def _timed(name: str, ask: Callable[[], pl.DataFrame], runs: int) -> Figure:
         began = time.perf_counter()
         ask()
         values.append((time.perf_counter() - began) * 1000)
-    return figure(name, "ms wall", values)
+    return figure(name, "ms", values)
 
 
 def _made(root: Path, days: int, count: int) -> tuple[list[float], list[int]]:

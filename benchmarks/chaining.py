@@ -47,8 +47,8 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     for size in (5_000, 50_000):
         spent, state, links = _run(total, size)
         yield figure(f"causal links, {size:,} rows a batch, {total:,} in all", "µs CPU a row", [spent / total * 1e6])
-        yield figure("happenings in the state after it", "rows", [len(state["happenings"])])
-        yield figure("links written", "rows", [links])
+        yield figure(f"happenings in the state after {size:,} rows a batch", "rows", [len(state["happenings"])])
+        yield figure(f"links written, {size:,} rows a batch", "rows", [links])
 
 
 def _run(total: int, size: int) -> tuple[float, State, int]:

@@ -55,7 +55,7 @@ _SERIES = (
 
 
 class Line(NamedTuple):
-    """A watch line of a cluster, and how many seconds after :data:`START` it came."""
+    """A watch line of a cluster, and how many seconds after the start it came."""
 
     at: float
     cluster: int
@@ -94,10 +94,10 @@ class _Event:
         counted = _SERIES if reason in _TROUBLES and rng.random() < 0.1 else _LEGACY
         self._text, self._fields = _LINE.replace("{counted}", counted), fields
 
-    def line(self, version: int, at: float) -> Line:
+    def line(self, version: int, at: float, start: datetime) -> Line:
         """Return the next revision."""
         self.count += 1
-        first, last = START + timedelta(seconds=self._first), START + timedelta(seconds=at)
+        first, last = start + timedelta(seconds=self._first), start + timedelta(seconds=at)
         text = self._text.format(
             **self._fields,
             delivered="ADDED" if self.count == 1 else "MODIFIED",
@@ -111,8 +111,8 @@ class _Event:
         return Line(at, self.cluster, text.encode())
 
 
-def lines(count: int, *, per_minute: float = 60_000, seed: int = 1) -> Iterator[Line]:
-    """Yield ``count`` lines in the order in which they come."""
+def lines(count: int, *, per_minute: float = 60_000, seed: int = 1, start: datetime = START) -> Iterator[Line]:
+    """Yield ``count`` lines in the order in which they come, the first of them about ``start``."""
     rng = random.Random(seed)
     number = iter(range(1, 2**32))
     troubled = round(per_minute / 60 * 0.9 * 15)
@@ -120,7 +120,7 @@ def lines(count: int, *, per_minute: float = 60_000, seed: int = 1) -> Iterator[
     heapq.heapify(comes)
     rollouts = _rollouts(rng, number, every=51 * 60 / (per_minute * 0.1))
     for version, (at, event) in enumerate(islice(heapq.merge(_updates(rng, comes), rollouts, key=_at), count), 1):
-        yield event.line(version, at)
+        yield event.line(version, at, start)
 
 
 def _at(said: tuple[float, _Event]) -> float:

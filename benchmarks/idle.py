@@ -100,9 +100,9 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     yield figure("of that, a watch", "KiB", [seen.bytes_a_watch / 1024])
     yield figure("descriptors", "files", [seen.descriptors])
     yield figure("until all are connected", "s", [seen.connected_seconds])
-    yield figure("due in the busiest second, had all begun at once", f"of {count:,}", [seen.due_at_once])
+    yield figure("due in the busiest second, had all begun at once", "watches", [seen.due_at_once])
     if seen.reconnects:
-        yield figure("reconnects in the busiest second", f"of {seen.reconnects:,}", [seen.busiest])
+        yield figure("reconnects in the busiest second", "watches", [seen.busiest])
     encrypted = alone(measure, TLS_COUNT, minutes=0.0, tls=True)
     yield figure(f"{TLS_COUNT:,} idle watches over TLS: a watch", "KiB", [encrypted.bytes_a_watch / 1024])
 

@@ -26,7 +26,7 @@ from batcher.spool.log import Log, Recovered
 from batcher.spool.position import Place
 from benchmarks.load import START, events, frames, lines
 from benchmarks.measure import Figure, figure
-from benchmarks.path import RULES
+from benchmarks.stages import RULES
 
 SEEN_ROWS = 1_000_000
 SPOOLED = 600_000
@@ -44,14 +44,14 @@ def figures(
     with tempfile.TemporaryDirectory() as folder:
         directory = DataDirectory(Path(folder))
         with directory.owned():
-            directory.write_snapshot(Snapshot(_commit(1), empty_state() | {"seen": _seen(seen)}))
+            directory.write_snapshot(Snapshot(_commit(1), empty_state() | {"seen": identities(seen)}))
             raw = lines(BATCH)
             yield from _batches(directory, raw, runs, seen, changes)
             yield from _restart(directory, runs, spooled)
 
 
-def _seen(rows: int) -> pl.DataFrame:
-    """Identities as they are: hashes, which nothing compresses."""
+def identities(rows: int) -> pl.DataFrame:
+    """Return ``rows`` of :data:`batcher.schema.SEEN` as they are: hashes, which nothing compresses."""
     numbers = pl.DataFrame({"n": pl.int_range(rows, eager=True)})
     return numbers.select(
         identity_high=pl.col("n").hash(1),

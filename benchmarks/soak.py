@@ -157,7 +157,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     yield figure(f"soak: revisions made while {wrongs:,} things went wrong", "revisions", [report.made])
     yield figure("superseded and compacted before anyone could read them", "revisions", [len(report.unreadable)])
     yield figure("superseded before the list that a broken watch ended in", "revisions", [len(report.passed_over)])
-    yield figure("lost, or invented", "revisions", [len(report.lost) + len(report.invented)])
+    yield figure("revisions lost, or invented", "lost", [len(report.lost) + len(report.invented)])
 
 
 async def soak(folder: Path, *, seed: int, seconds: float, pauses: Sequence[float] = PAUSES) -> Report:
