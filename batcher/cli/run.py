@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import os
 import signal
 from typing import Annotated
@@ -44,5 +45,15 @@ def run(
             asyncio.get_running_loop().add_signal_handler(name, event.set)
         await serve(load, config, stop=stop, now=clock.now, take_over=take_over, asked=asked)
 
+    _collect_seldom()
     asyncio.run(until_told())
     leave()
+
+
+def _collect_seldom() -> None:
+    """Leave out of every collection what is there for good, and collect after more than a batch makes at a time.
+
+    What a batch makes refers to nothing that refers to it: looking for such circles was a tenth of all CPU.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
