@@ -71,7 +71,7 @@ def stage(root: Path, table: str, frame: pl.DataFrame, *, batch: int, owner: str
     dated = frame.with_columns(date=pl.col(DATED_BY[table]).dt.strftime("%Y-%m-%d"))
     for date in dated["date"].unique().sort():
         rows = dated.filter(pl.col("date") == date).drop("date")
-        data = _encoded_quickly(rows, timed_by=DATED_BY[table])
+        data = encoded_quickly(rows, timed_by=DATED_BY[table])
         name = f"date={date}/{owner}-{batch:012d}.parquet"
         path = root / table / name
         disk.make_directory(path.parent)
@@ -86,8 +86,8 @@ def encoded(rows: pl.DataFrame, *, level: int = 3, group_rows: int | None = None
     return buffer.getvalue()
 
 
-def _encoded_quickly(rows: pl.DataFrame, *, timed_by: str) -> bytes:
-    """The same for what compaction writes again within hours: a third of the time for a tenth more bytes."""
+def encoded_quickly(rows: pl.DataFrame, *, timed_by: str) -> bytes:
+    """Return the same for what is written again within hours, or small: a third of the time for a tenth more bytes."""
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(
         rows.to_arrow(), buffer, compression="zstd", write_statistics=[timed_by], store_schema=False

@@ -15,7 +15,7 @@ from batcher.batch.directory import DataDirectory
 from batcher.batch.quarantine import collected, kept_paths, left, quarantined, retries
 from batcher.decode import RETRIABLE
 from batcher.schema import QUARANTINE, completed
-from batcher.staging import encoded
+from batcher.staging import DATED_BY, encoded_quickly
 
 
 class Fullness(NamedTuple):
@@ -56,7 +56,7 @@ def _release(directory: DataDirectory, through: int) -> None:
         rows = completed(collected(pl.scan_parquet(path, hive_partitioning=False)), QUARANTINE)
         kept = rows.with_columns(line=pl.when(is_done).then(pl.lit(b"")).otherwise("line"))
         if not kept.equals(rows):
-            disk.write_file(path, encoded(kept))
+            disk.write_file(path, encoded_quickly(kept, timed_by=DATED_BY["quarantine"]))
 
 
 def _waiting(directory: DataDirectory, through: int) -> dict[str, str]:

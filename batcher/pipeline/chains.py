@@ -14,7 +14,7 @@ import polars as pl
 from batcher.causes import BUILT_IN, MOST_STEPS, CauseRule
 from batcher.pipeline.rules import Rules
 from batcher.schema import FOLLOWED, HAPPENINGS, empty
-from batcher.stages.chain import find, follow, forgotten_links, link, remember_links, rename, surest
+from batcher.stages.chain import find, follow, forgotten_links, link, remember_links, rename, surest, within_reach
 from batcher.stages.explain import explain
 from batcher.stages.happen import NO_ROOT, happen
 from batcher.stages.host import host, host_later, learn, outdated, sightings
@@ -202,7 +202,8 @@ def _follow(
     asked = [rule for rule in rules if reasons.intersection(rule.effect.reasons)]
     # Not kept: another effect may ask for the same node earlier, when nothing was told of it.
     hosted = _done(host_later(lazy, every.lazy())).lazy()
-    found = _done(lazy.join(find(hosted, every.lazy(), rules=asked), on="position", how="left"))
+    near = every.filter(within_reach(effects, asked)).lazy()
+    found = _done(lazy.join(find(hosted, near, rules=asked), on="position", how="left"))
     roots = found.filter(pl.col("cause_position").is_null()).select(*HAPPENINGS).with_columns(**NO_ROOT)
     pending = found.filter(pl.col("cause_position").is_not_null())
     is_cause = pl.col("position").is_in(pending["cause_position"].unique().implode())

@@ -59,6 +59,10 @@ State = dict[str, pl.DataFrame]
 """One frame for each of :data:`STATE_COLUMNS`."""
 
 
+_MOST_CHUNKS = 16
+"""Of a table, before it is laid out in one piece again: every look at it goes through each."""
+
+
 class Change(NamedTuple):
     """Rows to put into a table of the state, replacing those of the same key, and keys to take out."""
 
@@ -110,4 +114,7 @@ def _apply(table: pl.DataFrame, change: Change, keys: Sequence[str]) -> pl.DataF
     gone = pl.concat([change.put.select(keys), change.removed.select(keys)])
     if gone.is_empty():
         return table
-    return pl.concat([table.join(gone, on=keys, how="anti"), change.put])
+    # To leave rows out is to copy all others: most changes of a large table only add to it.
+    has_any = not table.select(keys).join(gone, on=keys, how="semi").is_empty()
+    changed = pl.concat([table.join(gone, on=keys, how="anti") if has_any else table, change.put])
+    return changed.rechunk() if changed.n_chunks() > _MOST_CHUNKS else changed

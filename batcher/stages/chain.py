@@ -62,6 +62,16 @@ def find(effects: pl.LazyFrame, happenings: pl.LazyFrame, *, rules: Sequence[Cau
     return _surest(pl.concat(joined)) if joined else empty(FOUND).lazy()
 
 
+def within_reach(effects: pl.DataFrame, rules: Sequence[CauseRule]) -> pl.Expr:
+    """Whether a happening may be a cause of any of ``effects`` by ``rules``, as far as its time and reason say."""
+    first, last = effects["happened_at"].min(), effects["happened_at"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime) or not rules:
+        return pl.lit(value=False)
+    lag = max(rule.largest_lag for rule in rules)
+    is_near = pl.col("happened_at").is_between(first - lag, last + SKEW)
+    return is_near & pl.col("reason").is_in(sorted({reason for rule in rules for reason in rule.cause.reasons}))
+
+
 def _joined(effects: pl.LazyFrame, happenings: pl.LazyFrame, way: str, rules: tuple[CauseRule, ...]) -> pl.LazyFrame:
     """The newest cause of each effect by each rule that joins ``way``, if it is near."""
     key = ("number", "cluster_uid", "came_in", *(f"key_{n}" for n in range(len(_WAYS[way][0]))))

@@ -58,6 +58,21 @@ def test_changes_applied_together_do_what_they_do_one_after_the_other(
     assert_frame_equal(advance(state, *made)["seen"], expected["seen"])
 
 
+@given(st.dictionaries(small, small), st.lists(changes, min_size=1, max_size=40))
+def test_a_change_takes_out_replaces_and_adds_and_leaves_few_pieces(
+    begun: dict[int, int], made: list[dict[str, Change]]
+) -> None:
+    state, expected = empty_state() | {"seen": seen(sorted(begun.items()))}, dict(begun)
+    for one in made:
+        state = advance(state, one)
+        put, removed = one["seen"]
+        for low in removed["identity_low"]:
+            expected.pop(low, None)
+        expected |= dict(put.select("identity_low", "resource_version").iter_rows())
+        assert state["seen"].n_chunks() <= 16
+    assert_frame_equal(state["seen"], seen(sorted(expected.items())), check_row_order=False)
+
+
 def happens(h: History, minute: int) -> None:
     h.batch(
         watched(event("a", minute, count=minute), event(f"b{minute}", 1000 + minute)),

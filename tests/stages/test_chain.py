@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from batcher.causes import BUILT_IN, CauseRule, Side
 from batcher.schema import FOLLOWED, HAPPENINGS, KNOWN_CAUSES, KNOWN_LINKS, LINKS, OCCURRENCES, PODS, empty
-from batcher.stages.chain import FOUND, find, follow, forgotten_links, link, remember_links, surest
+from batcher.stages.chain import FOUND, find, follow, forgotten_links, link, remember_links, surest, within_reach
 from batcher.stages.happen import happen
 from batcher.stages.host import host, sightings
 from tests.stages.rows import at, frame
@@ -343,6 +343,23 @@ def test_the_cause_is_the_one_that_a_look_at_every_pair_finds(rows: Rows) -> Non
         best = max(((sure, *when) for when, sure, _ in newest.values()), default=None)
         told = found.get(effect["position"])
         assert (told and (told["confidence"], told["cause_position"])) == (best and (best[0], best[2]))
+
+
+@stories
+@given(few, st.sets(st.integers(0, 99)))
+def test_what_is_out_of_reach_is_the_cause_of_none(rows: Rows, asked: set[int]) -> None:
+    every = happenings(rows, LINE)
+    effects = every.filter(pl.col("position").is_in(sorted(asked)))
+    near = every.filter(within_reach(effects, LINE))
+    found = [find(effects.lazy(), causes.lazy(), rules=LINE).collect() for causes in (near, every)]
+    assert_frame_equal(*found)
+
+
+def test_what_has_the_reason_of_no_cause_or_was_too_long_ago_is_out_of_reach() -> None:
+    rows = [said(0, "A", "Pod/a"), said(3600, "A", "Pod/a"), said(3601, "B", "Pod/a"), said(3602, "Other", "Pod/a")]
+    every = happenings(rows, LINE)
+    effects = every.filter(pl.col("reason") == "B")
+    assert every.filter(within_reach(effects, LINE))["position"].to_list() == [3_600_000, 3_601_000]
 
 
 def allowed(cause: dict[str, Any], effect: dict[str, Any]) -> list[tuple[tuple[Any, int], float, tuple[int, bool]]]:

@@ -45,6 +45,19 @@ async def test_03_a_clean_end_resumes_and_delivers_nothing_twice(tmp_path: Path)
         assert w.status.lists == 1
 
 
+@in_virtual_time
+async def test_what_comes_a_line_at_a_time_is_spooled_some_lines_at_a_time(tmp_path: Path) -> None:
+    async with watched(tmp_path) as w:
+        w.cluster.faults = replace(w.cluster.faults, chunking=Chunking.LINE)
+        await w.until(lambda: Kind.LIST_COMPLETE in w.sink.kinds())
+        for number in range(50):
+            w.event(f"e{number}")
+            await asyncio.sleep(0.01)
+        await w.until(lambda: heard(w, "e49"))
+        assert [name for _, name, _ in w.sink.delivered()] == [f"e{number}" for number in range(50)]
+        assert w.sink.kinds().count(Kind.WATCHED) < 15
+
+
 @pytest.mark.parametrize("how", list(Compacted), ids=str)
 def test_04_05_a_version_that_is_too_old_is_listed_again_and_nothing_is_lost(tmp_path: Path, how: Compacted) -> None:
     @in_virtual_time
