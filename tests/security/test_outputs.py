@@ -301,7 +301,7 @@ def test_every_line_of_the_log_is_one_object_that_no_event_forged(ran: Ran) -> N
 def test_metrics_are_readable_and_have_no_label_of_an_event(ran: Ran) -> None:
     text = ran.answers["/metrics"]
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    (counted,) = families["batcher_occurrences"].samples
+    (counted,) = families["batcher_event_occurrences"].samples
     assert counted.value == 2 * OF_A_CLUSTER + 9 + ran.ticks
     ours = [each for name, family in families.items() if name.startswith("batcher_") for each in family.samples]
     assert {name for each in ours for name in each.labels} <= LABELS
@@ -313,7 +313,7 @@ def test_metrics_are_readable_and_have_no_label_of_an_event(ran: Ran) -> None:
 
 def test_health_says_nothing_of_an_event(ran: Ran) -> None:
     assert ran.answers["/livez"] == "ok\n"
-    assert ran.answers["/readyz?verbose"] == "[+]spool ok\n[+]clusters ok\nready\n"
+    assert ran.answers["/readyz?verbose"] == "[+]spool ok\n[+]clusters ok\nreadyz check passed\n"
 
 
 class Elements(HTMLParser):

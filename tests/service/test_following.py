@@ -253,7 +253,7 @@ async def test_a_restored_kcp_is_answered_by_itself_only_while_the_gate_is_open(
 async def test_a_full_quarantine_stops_reading_the_cluster_that_fills_it_and_no_other(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         bad, good, _ = w.sandbox.clusters
-        w.configure(quarantine={"maxBytes": 2000})
+        w.configure(quarantine={"maxBytes": 1000})
         stop = asyncio.Event()
         with opened(load(w)(), now=clock.now) as service:
             async with asyncio.TaskGroup() as group:
@@ -264,7 +264,7 @@ async def test_a_full_quarantine_stops_reading_the_cluster_that_fills_it_and_no_
                 await until(lambda: service.status.totals["quarantined"] == 5)
                 await until(lambda: service.status.quarantine_trouble != "")
                 assert service.status.quarantine_trouble.endswith(
-                    f"of 2000 (quarantine.maxBytes); not read: {bad}; see: batcher failed list"
+                    f"of 1000 (quarantine.maxBytes); not read: {bad}; see: batcher failed list"
                 )
                 unusable(w, bad, "later")
                 w.sandbox.clusters[good].create_event(fine("good"))
@@ -275,7 +275,7 @@ async def test_a_full_quarantine_stops_reading_the_cluster_that_fills_it_and_no_
                 service.apply(load(w)())
                 await until(lambda: service.status.quarantine_trouble == "")
                 stop.set()
-        assert service.status.quarantine_bytes > 2000
+        assert service.status.quarantine_bytes > 1000
         assert asked(w.directory, Kind.RETRY) == []
         assert verified(w)
 
