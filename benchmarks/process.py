@@ -19,6 +19,12 @@ import yaml
 
 from benchmarks.answering import KUBECONFIG, NAMES, WORKSPACES
 
+MEMORY = {
+    "MALLOC_ARENA_MAX": "2",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:200,muzzy_decay_ms:0",
+}
+"""As the image has it."""
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SAMPLE_SECONDS = 0.05
@@ -143,7 +149,10 @@ def service(config: Path) -> Iterator[Service]:
     with said.open("wb") as log:
         began = time.monotonic()
         process = subprocess.Popen(  # noqa: S603  our own
-            [sys.executable, "-m", "batcher", "run", "--config", str(config)], stdin=subprocess.DEVNULL, stderr=log
+            [sys.executable, "-m", "batcher", "run", "--config", str(config)],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            env=os.environ | MEMORY,
         )
     running = Service(process, said, began)
     try:

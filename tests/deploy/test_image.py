@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.process import MEMORY
 from tests.deploy.rendered import ROOT
 
 TEXT = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
@@ -146,10 +147,15 @@ def test_it_runs_as_somebody_who_is_not_root_by_number() -> None:
 def test_it_is_batcher_and_runs_unless_told_otherwise() -> None:
     assert instructions(STAGES[1], "ENTRYPOINT") == ['["batcher"]']
     assert instructions(STAGES[1], "CMD") == ['["run"]']
-    (environment,) = instructions(STAGES[1], "ENV")
+    environment = " ".join(instructions(STAGES[1], "ENV"))
     assert "PATH=/opt/batcher/bin:" in environment
     assert "PYTHONDONTWRITEBYTECODE=1" in environment
     assert not re.search(r"TOKEN|SECRET|PASSWORD|BATCHER_", environment)
+
+
+def test_benchmarks_measure_with_the_memory_settings_of_the_image() -> None:
+    pairs = shlex.split(" ".join(instructions(STAGES[1], "ENV")))
+    assert {f"{name}={value}" for name, value in MEMORY.items()} <= set(pairs)
 
 
 def test_the_builder_is_sent_what_the_image_is_made_of_and_nothing_else() -> None:
