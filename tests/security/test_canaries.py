@@ -354,7 +354,8 @@ def _assert_that_it_went_wrong(errors: Mapping[str, str], said: Said) -> None:
     made for all last.
     """
     for cluster, words in {
-        "unknown": "HTTP ", "forbidden": "HTTP ", "broken": "ClientResponseError", "untrusted": "CERTIFICATE_VERIFY_FAILED",
+        "unknown": "HTTP ", "forbidden": "HTTP ", "broken": "ClientResponseError",
+        "untrusted": "CERTIFICATE_VERIFY_FAILED",
         "ap-south1": "no session",
     }.items():  # fmt: skip
         assert words in errors[cluster], (cluster, errors[cluster])
