@@ -4,11 +4,6 @@ It is a command that anybody can give (``batcher archive keep``), with what the 
 killed at any moment, by the end of the service or by the kernel: what it had not committed is as it was.
 """
 
-import asyncio
-import contextlib
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +14,7 @@ import structlog
 from batcher import store
 from batcher.clock import Now
 from batcher.errors import ConfigError
+from batcher.service.child import ran
 from batcher.service.wiring import archive_root
 from batcher.settings import Settings, format_duration
 from batcher.text import cut, safe
@@ -47,7 +43,7 @@ class Keeping:
         except ConfigError as error:  # a file with a credential is gone
             code, out, err = error.exit_code, b"", "; ".join(error.problems)
         else:
-            code, out, err = await self._run([*_arguments(self._data_dir, settings)], secrets)
+            code, out, err = await _run([*_arguments(self._data_dir, settings)], secrets)
         if code:
             self.failures += 1
             self.trouble = cut(safe(err.strip()) or f"exit code {code}", _LONGEST)
@@ -56,22 +52,12 @@ class Keeping:
         self.trouble, self.kept_at = "", self._now()
         log.info("archive kept", **_told(out))
 
-    async def _run(self, arguments: list[str], secrets: dict[str, str]) -> tuple[int, bytes, str]:
-        """One thread is enough for what has an hour, and leaves the others to batches."""
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "batcher", *arguments,
-                stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=os.environ | secrets | {"POLARS_MAX_THREADS": "1"},
-            )  # fmt: skip
-        except OSError as error:
-            return 1, b"", f"archive keep: {error.strerror}"
-        try:
-            out, err = await process.communicate()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()  # to the end of its pipes: what is open when the loop closes complains
-        return process.returncode or 0, out, err.decode("utf-8", "replace")
+
+async def _run(arguments: list[str], secrets: dict[str, str]) -> tuple[int, bytes, str]:
+    try:
+        return await ran(arguments, secrets)
+    except OSError as error:
+        return 1, b"", f"archive keep: {error.strerror}"
 
 
 def _arguments(data_dir: Path, settings: Settings) -> Iterator[str]:

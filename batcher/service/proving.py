@@ -5,11 +5,7 @@ changes nothing and may be killed at any moment. What came of it is left in the 
 starts again more often than every hour proves the sums all the same, and goes on telling that they did not add up.
 """
 
-import asyncio
 import contextlib
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +13,7 @@ import msgspec
 import structlog
 
 from batcher.clock import Now
+from batcher.service.child import ran
 from batcher.text import cut, safe
 
 EVERY = timedelta(hours=1)
@@ -91,19 +88,8 @@ class Proving:
         return proof
 
     async def _run(self) -> tuple[int, str, str]:
-        """One thread is enough for what has an hour, and leaves the others to batches."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "batcher", "verify", "--data-dir", str(self._data_dir),
-                stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=os.environ | {"POLARS_MAX_THREADS": "1"},
-            )  # fmt: skip
+            code, out, err = await ran(["verify", "--data-dir", str(self._data_dir)])
         except OSError as error:
             return 1, "", f"verify: {error.strerror}"
-        try:
-            out, err = await process.communicate()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()  # to the end of its pipes: what is open when the loop closes complains
-        code = 1 if process.returncode is None else process.returncode
-        return code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        return code, out.decode("utf-8", "replace"), err
