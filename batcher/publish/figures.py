@@ -4,10 +4,9 @@ Both labels come from outside, so both are bounded: what is beyond is counted un
 text of an Event comes here.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from batcher.durations import Durations
 from batcher.telemetry import PUBLISH_BOUNDS
 
 MOST_WORKSPACES = 200
@@ -18,16 +17,14 @@ OTHER = "other"
 """No workspace and no Status' reason is called so: the one has a colon or 16 characters, the other is capitalised."""
 
 
-@dataclass
-class WorkspaceFigures:
-    """What a workspace took and what it refused."""
+class WorkspaceFigures(Durations):
+    """What a workspace took, and how long each write did, and what it refused."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(PUBLISH_BOUNDS) + 1))
-    """Writes that took up to each of the bounds, and longer than the last; each is counted once."""
-    seconds: float = 0.0
-    """All of them together."""
-    refusals: dict[str, int] = field(default_factory=dict)
-    """By reason."""
+    def __init__(self) -> None:
+        """Nothing was written yet."""
+        super().__init__(PUBLISH_BOUNDS)
+        self.refusals: dict[str, int] = {}
+        """By reason."""
 
 
 class Figures:
@@ -39,9 +36,7 @@ class Figures:
 
     def written(self, workspace: str, seconds: float) -> None:
         """Count a write that was in its workspace after ``seconds``."""
-        figures = self._of(workspace)
-        figures.counts[bisect_left(PUBLISH_BOUNDS, seconds)] += 1
-        figures.seconds += seconds
+        self._of(workspace).took(seconds)
 
     def refused(self, workspace: str, reason: str) -> None:
         """Count a write that its workspace refused for good."""

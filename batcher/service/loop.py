@@ -26,6 +26,7 @@ from batcher.batch.quarantine import LINES_A_BATCH, causes
 from batcher.batch.requests import Kind
 from batcher.clock import Now, from_micros, monotonic
 from batcher.decode import revisions
+from batcher.durations import Durations
 from batcher.errors import ArchiveError, DataDirError, Unavailable
 from batcher.failed import Asked, prepare_asked
 from batcher.namespaces import OF_OBJECTS, counted, flawed
@@ -41,7 +42,6 @@ from batcher.service.proving import EVERY as PROVE_EVERY
 from batcher.service.proving import Proving
 from batcher.service.retiring import Retiring
 from batcher.service.timetable import SOON, Timetable
-from batcher.service.timing import Durations
 from batcher.service.wiring import Specs, redactor_of, rules_of
 from batcher.settings import Gate, Settings, find_clusters, refuse_fixed
 from batcher.spool import Stream
@@ -60,6 +60,7 @@ from batcher.status import (
     samples,
     write_status,
 )
+from batcher.telemetry import BATCH_BOUNDS
 from batcher.watch import ClusterStatus as WatchStatus
 from batcher.watch import Fleet
 
@@ -87,7 +88,7 @@ class _Noted:
     """What is noted of a service's work to be told of, and decides nothing."""
 
     batched_at: datetime | None = None
-    durations: Durations = field(default_factory=Durations)
+    durations: Durations = field(default_factory=functools.partial(Durations, BATCH_BOUNDS))
     causes: dict[str, int] = field(default_factory=dict)
     flawed: dict[str, dict[str, int]] = field(default_factory=dict)
     flawed_objects: dict[str, dict[str, int]] = field(default_factory=dict)
