@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from batcher.decode.identity import cluster_key, identified
+from batcher.decode.identity import cluster_key, identified, identity_time
 from batcher.decode.models import NO_REFERENCE, Delivery, Event, Metadata, Reference
 from batcher.schema import LINES, TIME, Columns
 from batcher.spool import Section
@@ -47,8 +47,7 @@ class Gathered:
         """Return all of them, :data:`batcher.schema.LINES`, in the order in which they were added."""
         self._lay()
         rows = pl.concat(self._frames).lazy()
-        time = pl.coalesce(*(pl.when(pl.col(name) != "").then(name) for name in ("first", "event_time")), pl.lit(""))
-        return identified(rows.with_columns(identity_time=time)).select(*LINES).collect(engine="in-memory").rechunk()
+        return identified(rows.with_columns(identity_time())).select(*LINES).collect(engine="in-memory").rechunk()
 
     def _lay(self) -> None:
         events = [delivery.object for delivery in self._deliveries]

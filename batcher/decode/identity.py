@@ -12,6 +12,12 @@ def cluster_key(cluster_uid: str) -> int:
     return xxhash.xxh3_64_intdigest(cluster_uid.encode())
 
 
+def identity_time() -> pl.Expr:
+    """Return the time of the identity: the first of ``first`` and ``event_time`` that is told; empty: neither."""
+    told = (pl.when(pl.col(name) != "").then(name) for name in ("first", "event_time"))
+    return pl.coalesce(*told, pl.lit("")).alias("identity_time")
+
+
 def identified(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Add ``identity_high, identity_low``, a hash of the identity (:data:`batcher.schema.OCCURRENCE`).
 
