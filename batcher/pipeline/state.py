@@ -114,7 +114,7 @@ def _apply(table: pl.DataFrame, change: Change, keys: Sequence[str]) -> pl.DataF
     gone = pl.concat([change.put.select(keys), change.removed.select(keys)])
     if gone.is_empty():
         return table
-    # To leave rows out is to copy all others: most changes of a large table only add to it.
-    has_any = not table.select(keys).join(gone, on=keys, how="semi").is_empty()
-    changed = pl.concat([table.join(gone, on=keys, how="anti") if has_any else table, change.put])
+    # To leave rows out is to copy all others, and most changes of a large table only add to it: look at keys first.
+    kept = table.select(keys).with_row_index("row").join(gone, on=keys, how="anti", maintain_order="left")["row"]
+    changed = pl.concat([table if len(kept) == len(table) else table[kept], change.put])
     return changed.rechunk() if changed.n_chunks() > _MOST_CHUNKS else changed
