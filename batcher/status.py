@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from batcher.errors import DataDirError
-from batcher.telemetry import RuleCount, Sample, Verdict
+from batcher.telemetry import CredentialKind, RuleCount, Sample, Verdict
 
 _FILE = "status.json"
 
@@ -78,7 +78,7 @@ class CredentialStatus(msgspec.Struct, frozen=True):
 
     side: Literal["cluster", "workspace", "lease"]
     name: str
-    credential: Literal["token", "certificate", "plugin"]
+    credential: CredentialKind
     expires_at: datetime
 
 
@@ -94,7 +94,7 @@ class Leadership(msgspec.Struct, frozen=True):
     """Tries to renew it that nobody answered."""
     trouble: str
     """Why the last one failed; empty if it did not."""
-    expiries: dict[Literal["token", "certificate", "plugin"], datetime] = {}
+    expiries: dict[CredentialKind, datetime] = {}
     """When that expires with which it is renewed."""
 
 
@@ -190,6 +190,7 @@ def mapping_trouble(status: Status) -> str:
 
 
 EXPIRES_SOON = timedelta(days=1)
+"""So long before a credential ends, people are told."""
 
 
 def expiry_trouble(status: Status) -> str:

@@ -113,6 +113,10 @@ class RuleCount(msgspec.Struct, frozen=True):
     """Rows that it matches, by the rule that had decided them before."""
 
 
+CredentialKind = Literal["token", "certificate", "plugin"]
+"""What a request is let in with, by its kind."""
+
+
 class Metric(NamedTuple):
     """A metric's kind, what it means, and its labels (never a name, uid or message: they are unbounded)."""
 

@@ -8,11 +8,10 @@ import msgspec
 
 from batcher.connect import Connection
 from batcher.errors import BatcherError, Forbidden, Unauthorized
+from batcher.status import EXPIRES_SOON
 
 SKEW = timedelta(seconds=30)
 """Between two clocks: what is more makes sessions and lags wrong."""
-SOON = timedelta(days=1)
-"""Before a credential ends."""
 
 
 class Level(StrEnum):
@@ -79,6 +78,6 @@ def credential(about: About, connection: Connection, now: datetime) -> Finding:
     detail = f"the {kind} ends {ends:%Y-%m-%dT%H:%M:%SZ}"
     if ends <= now:
         return found(about, "credential", Level.FAIL, f"the {kind} ended {ends:%Y-%m-%dT%H:%M:%SZ}", "renew it")
-    if ends - now < SOON:
+    if ends - now < EXPIRES_SOON:
         return found(about, "credential", Level.WARN, detail, "see that something renews it; it is read again then")
     return found(about, "credential", Level.OK, detail)

@@ -6,7 +6,7 @@ they rotate, and say which file is wrong. Secrets never appear in a repr, a log 
 """
 
 from batcher.connect.access import Access, Secret, Trust
-from batcher.connect.connection import Connection, Kind, connect
+from batcher.connect.connection import Connection, connect
 from batcher.connect.kubeconfig import read_kubeconfig
 
-__all__ = ["Access", "Connection", "Kind", "Secret", "Trust", "connect", "read_kubeconfig"]
+__all__ = ["Access", "Connection", "Secret", "Trust", "connect", "read_kubeconfig"]

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,13 +23,12 @@ from batcher.connect.expiry import Given, certificate_expires_at, expires_at
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
 from batcher.connect.plugin import run_plugin
 from batcher.errors import ConfigError, Unavailable
+from batcher.telemetry import CredentialKind
 
 _POOL = 100
 """Connections to one server: a watch each for a few namespaces, and writes in flight."""
 LOOK_SECONDS = 1.0
 """How often files are looked at: a write is a third of a millisecond, and must not cost three stats."""
-Kind = Literal["token", "certificate", "plugin"]
-"""What a request is let in with."""
 
 
 @dataclass
@@ -74,9 +72,9 @@ class Connection:
         return self._given.credential if self._given else None
 
     @property
-    def expiries(self) -> dict[Kind, datetime]:
+    def expiries(self) -> dict[CredentialKind, datetime]:
         """When that expires which a request would have now, as far as it says so and nobody is known to renew it."""
-        found: dict[Kind, datetime | None] = {"plugin": self._given.expires_at if self._given else None}
+        found: dict[CredentialKind, datetime | None] = {"plugin": self._given.expires_at if self._given else None}
         with contextlib.suppress(OSError):
             found["token"] = expires_at(self._access.bearer() or "")
         with contextlib.suppress(OSError):

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 _WILD = {"**": "a-z0-9:-", "*": "a-z0-9-"}
 """What of a name each stands for, one character or more; as a class of characters."""
-_SEGMENT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
-_MEMBERS = {"**": _SEGMENT | {":"}, "*": _SEGMENT}
+_MEMBERS = {
+    part: frozenset(char for char in map(chr, range(128)) if re.match(f"[{members}]", char))
+    for part, members in _WILD.items()
+}
 _Atom = tuple[frozenset[str], bool]
 """Characters, of which there is one, or one and more."""
 
