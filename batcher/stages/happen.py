@@ -57,7 +57,7 @@ def happen(rows: pl.LazyFrame, known: pl.LazyFrame, *, rules: Sequence[CauseRule
             is_warning=pl.col("type") == "Warning",
         )
     )
-    before = _minutes(known).join(timed.select("minute").unique(), on="minute", how="semi")
+    before = _minutes(known).select(*_IN_MINUTE, "is_warning")
     first = timed.sort("position").unique(_IN_MINUTE, keep="first", maintain_order=True)
     new = first.join(before, on=_IN_MINUTE, how="anti", maintain_order="left")
     return (
