@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLUSTERS, NAMESPACES, WORKLOADS, REPLICAS, FAIL_TOGETHER = 8, 40, 60, 10, 5

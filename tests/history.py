@@ -16,7 +16,7 @@ from batcher.pipeline import Rules
 from batcher.schema import OPEN_SUMMARIES, empty
 from batcher.spool import Section
 from batcher.spool.log import Log
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 
 START_AT = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 

@@ -17,8 +17,9 @@ from batcher.decode import Decoded, decode
 from batcher.pipeline import Rules, State, advance, empty_state, run
 from batcher.schema import CLAIMS, completed
 from batcher.spool.position import Place
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Trust
 from batcher.stages.route import Route, Where
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests.sections import event, watched
 from tests.test_pipeline import MICROS, at

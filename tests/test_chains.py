@@ -22,8 +22,8 @@ from batcher.schema import LINKS, OCCURRENCES, SUMMARY_KEY, TIME, Columns
 from batcher.spool import Stream
 from batcher.spool.position import Place
 from batcher.stages.aggregate import summary_id
-from batcher.stages.locate import Rule
 from batcher.stages.render import Look, render
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests import sections
 from tests.stages.rows import START, at, frame

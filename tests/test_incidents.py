@@ -19,8 +19,8 @@ from batcher.pipeline import Result, Rules, advance, empty_state, run
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.carry import is_due_to_change
-from batcher.stages.locate import Rule
 from batcher.stages.render import Look, render
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES, due
 from tests.sections import event, watched
 

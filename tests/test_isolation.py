@@ -25,9 +25,10 @@ from batcher.service.offering import offers
 from batcher.settings import anchored
 from batcher.spool import Section, Stream
 from batcher.spool.position import Place
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Trust
 from batcher.stages.match import Match
 from batcher.stages.route import Route, Where
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests.publish.kcp import Kcp, publishing, write
 from tests.sections import event, lines, watched

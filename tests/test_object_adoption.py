@@ -17,7 +17,8 @@ from batcher.pipeline import Rules, State, advance, empty_state, run
 from batcher.schema import CLAIMS, OBJECT, OBJECTS, Columns, completed
 from batcher.spool.position import Place
 from batcher.stages.attribute import ObjectKind
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Trust
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests.sections import event, watched
 from tests.test_pipeline import MICROS, at

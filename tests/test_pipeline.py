@@ -20,9 +20,9 @@ from batcher.redact import Redaction
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.filter import Filter, FilterRule
-from batcher.stages.locate import Rule
 from batcher.stages.match import Match
 from batcher.stages.route import Route, Where
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from batcher.telemetry import Action, RuleCount
 from tests.sections import STREAM, event, watched

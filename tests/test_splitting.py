@@ -17,8 +17,8 @@ from batcher.schema import REVISION
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
 from batcher.stages.filter import Filter, FilterRule
-from batcher.stages.locate import Rule
 from batcher.stages.match import Match
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from batcher.telemetry import Action, RuleCount
 

@@ -13,7 +13,7 @@ import polars as pl
 from batcher.errors import UsageError
 from batcher.events.named import Named, is_about, named
 from batcher.settings import moment_flag
-from batcher.stages.locate import glob
+from batcher.stages.rule import glob
 from batcher.text import safe
 
 LIMIT = 10_000

@@ -12,7 +12,7 @@ import polars as pl
 
 from batcher import kinds
 from batcher.errors import UsageError
-from batcher.stages.locate import glob
+from batcher.stages.rule import glob
 from batcher.text import safe
 
 _OF_CLUSTERS = {

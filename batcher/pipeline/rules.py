@@ -10,10 +10,11 @@ from batcher.stages.expire import ANY_NUMBER, FOR_EVER, Bounds
 from batcher.stages.filter import PASSES_ALL, Filter
 from batcher.stages.fold import Most
 from batcher.stages.grade import NORMAL
-from batcher.stages.locate import BELIEVES_RULES, Rule, Trust
+from batcher.stages.locate import BELIEVES_RULES, Trust
 from batcher.stages.redefine import COLUMNS, KEY
 from batcher.stages.render import Look
 from batcher.stages.route import Route
+from batcher.stages.rule import Rule
 
 
 @dataclass(frozen=True)

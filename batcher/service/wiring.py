@@ -18,9 +18,10 @@ from batcher.redact import Redaction, Redactor
 from batcher.settings import Cluster, Settings, anchored
 from batcher.stages.attribute import ObjectKind
 from batcher.stages.filter import Filter, FilterRule
-from batcher.stages.locate import Rule, Trust, glob
+from batcher.stages.locate import Trust
 from batcher.stages.match import Match
 from batcher.stages.route import Route, Where
+from batcher.stages.rule import Rule, glob
 from batcher.telemetry import Action
 from batcher.watch import ClusterSpec
 

@@ -19,8 +19,9 @@ from batcher.schema import CLAIMS, NOBODYS, SERVED, SESSION, TARGET, empty
 from batcher.stages.aggregate import summary_id
 from batcher.stages.attribute import attribute, known_as, named_there
 from batcher.stages.expire import FOR_EVER
-from batcher.stages.locate import Rule, Trust, locate
+from batcher.stages.locate import Trust, locate
 from batcher.stages.own import instead, name_objects, silent
+from batcher.stages.rule import Rule
 
 _NAMESPACE = ("cluster_uid", "namespace")
 _WAS = ("was_workspace", "was_namespace")

@@ -5,7 +5,6 @@ says whose it is: no rule on namespaces can hand it to a tenant. Where no rule m
 of its own, the row is ``unmapped``: archived, and never written anywhere.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import polars as pl
 from batcher.schema import CLAIMED, OBJECT, TARGET
 from batcher.stages.attribute import ObjectKind
 from batcher.stages.expire import FOR_EVER
+from batcher.stages.rule import RULED, Rule, first_named, is_named, matches, ruled_namespace, target_namespace, targets
 from batcher.telemetry import Verdict
 
 _CLAIM = ("claimed", "claimed_namespace", "flaw")
@@ -22,18 +22,6 @@ _OWN = {"own": "workspace", "own_namespace": "target_namespace", "own_name": "ta
 """What an object claims, as a row has it, by the columns of :data:`batcher.schema.OBJECTS`."""
 _PLACE = ("cluster", "namespace", "cluster_scoped", *_CLAIM, *_OWN)
 _ANSWER = (*TARGET, "target_name")
-
-
-class Rule(NamedTuple):
-    """Maps namespaces of clusters to a workspace; the globs know ``*`` (any text) and ``?`` (one character)."""
-
-    cluster: str
-    namespace: str
-    workspace: str
-    target_namespace: str = "{namespace}"
-    """``{namespace}`` stands for the downstream namespace's name."""
-    cluster_scoped: bool = False
-    """Whether it also takes Events about objects without a namespace, into namespace ``default``."""
 
 
 class Trust(NamedTuple):
@@ -108,13 +96,33 @@ def decide(rows: pl.LazyFrame, rules: Sequence[Rule], trust: Trust) -> pl.LazyFr
     that follows, and whether its workspace ``is_allowed``.
     """
     asked = cases(rules, trust)
+    turns = {case.decided_by: turn for turn, case in enumerate(asked)}
+    one_by_one = [case for case in asked if case.decided_by < 0 or not is_named(rules[case.decided_by])]
+    others = [pl.when(case.holds).then(pl.lit(turns[case.decided_by], pl.Int64)) for case in one_by_one]
+    decided_by = pl.lit(list(turns), pl.List(pl.Int64)).list.get("turn")
     is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
-    return rows.with_columns(
-        decided_by=_first([(case.holds, pl.lit(case.decided_by)) for case in asked], pl.lit(None, pl.Int64)),
-        workspace=_first([(case.holds, case.workspace) for case in asked], _NOTHING),
-        target_namespace=_first([(case.holds, case.target_namespace) for case in asked], _NOTHING),
-        target_name=_first([(case.holds, case.target_name) for case in asked], _NOTHING),
-    ).with_columns(is_allowed=is_allowed)
+    return (
+        first_named(rows, rules, turns)
+        .with_columns(turn=pl.min_horizontal("named_turn", pl.coalesce(*others, pl.lit(None, pl.Int64))))
+        .with_columns(decided_by=decided_by)
+        .join(targets(rules, turns), on="turn", how="left", maintain_order="left")
+        .with_columns(
+            workspace=_answer("ruled_workspace", "claimed", "own"),
+            target_namespace=_answer(ruled_namespace(), "claimed_namespace", "own_namespace"),
+            target_name=_answer(_NOTHING, _NOTHING, "own_name"),
+        )
+        .with_columns(is_allowed=is_allowed)
+        .drop("named_turn", "turn", *RULED)
+    )
+
+
+def _answer(ruled: pl.Expr | str, claimed: pl.Expr | str, own: pl.Expr | str) -> pl.Expr:
+    """What the one says that decides: a rule, the namespace or the object; nothing where there is none, or a flaw."""
+    decided_by = pl.col("decided_by")
+    return (
+        pl.when(decided_by >= 0).then(ruled).when(decided_by == LOCATOR).then(claimed).when(decided_by == LABELS)
+        .then(own).otherwise(_NOTHING)
+    )  # fmt: skip
 
 
 def with_claims(
@@ -167,7 +175,7 @@ def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
     falls to nobody.
     """
     ruled = [
-        Case(place, _matches(rule), pl.lit(rule.workspace), _target_namespace(rule)) for place, rule in enumerate(rules)
+        Case(place, matches(rule), pl.lit(rule.workspace), target_namespace(rule)) for place, rule in enumerate(rules)
     ]
     asked = [[case] for case in ruled]
     ours = ~pl.col("cluster_scoped") & trust.locators
@@ -178,27 +186,3 @@ def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
         in_vain = 0 if trust.locators else 1  # the locator is asked first, for those who want to know
         asked.insert(trust.objects_after + in_vain, [Case(LABELS_FLAW, pl.col("own_flaw") != ""), own])
     return [case for each in asked for case in each]
-
-
-def _first(answers: list[tuple[pl.Expr, pl.Expr]], otherwise: pl.Expr) -> pl.Expr:
-    """The value of the first case whose condition holds."""
-    return pl.coalesce(*(pl.when(condition).then(value) for condition, value in answers), otherwise)
-
-
-def _matches(rule: Rule) -> pl.Expr:
-    name = pl.col("cluster").str.contains(glob(rule.cluster))
-    namespace = pl.col("namespace").str.contains(glob(rule.namespace)) & ~pl.col("cluster_scoped")
-    return name & (namespace | (pl.col("cluster_scoped") & rule.cluster_scoped))
-
-
-def _target_namespace(rule: Rule) -> pl.Expr:
-    before, placeholder, after = rule.target_namespace.partition("{namespace}")
-    middle = pl.col("namespace") if placeholder else pl.lit("")
-    within = pl.concat_str(pl.lit(before), middle, pl.lit(after))
-    return pl.when("cluster_scoped").then(pl.lit("default")).otherwise(within)
-
-
-def glob(pattern: str) -> str:
-    """Return the anchored, linear-time regular expression of a glob of ``*`` and ``?``."""
-    parts = {"*": "(?s:.*)", "?": "(?s:.)"}
-    return "^" + "".join(parts.get(char) or re.escape(char) for char in pattern) + "$"

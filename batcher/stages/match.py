@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from batcher.stages.grade import grade
-from batcher.stages.locate import glob
+from batcher.stages.rule import glob
 
 
 class Match(NamedTuple):

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import polars as pl
 
 from batcher.schema import CLAIMED, OBJECT_LISTS, OBJECTS, TARGET, Columns, empty
-from batcher.stages.locate import Rule, Trust, locate
+from batcher.stages.locate import Trust, locate
 from batcher.stages.miss import miss, settle_lists
+from batcher.stages.rule import Rule
 
 _NAMESPACE = ("cluster_uid", "namespace")
 _WAS = ("was_workspace", "was_namespace")

@@ -23,8 +23,8 @@ from batcher.schema import OCCURRENCES, SUMMARY_KEY
 from batcher.stages.aggregate import measured
 from batcher.stages.enrich import guessed_owner
 from batcher.stages.filter import kind_of_verdict
-from batcher.stages.locate import glob
 from batcher.stages.route import told_mapped
+from batcher.stages.rule import glob
 from batcher.text import safe
 
 EVENTS = 20

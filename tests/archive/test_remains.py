@@ -27,8 +27,9 @@ from batcher.service import go_on
 from batcher.spool import UNLISTED, Kind, Section, Stream
 from batcher.stages.attribute import ObjectKind
 from batcher.stages.filter import Filter, FilterRule
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Trust
 from batcher.stages.match import Match
+from batcher.stages.rule import Rule
 from batcher.staging import StagedFile
 from batcher.telemetry import Action
 from batcher.verify import verify

@@ -18,7 +18,7 @@ from batcher.clock import to_micros
 from batcher.decode import decode
 from batcher.pipeline import Change, State, advance, empty_state, run
 from batcher.schema import SEEN
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests.batch.test_process import Dying
 from tests.history import RULES, START_AT, History, history

@@ -15,7 +15,7 @@ from batcher.archive import Deliverer, check_owner
 from batcher.cli import app
 from batcher.errors import UsageError
 from batcher.spool import Section, Stream
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 from tests.history import RULES, History, history
 from tests.sections import event, watched
 from tests.service.world import batcher

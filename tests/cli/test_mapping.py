@@ -15,7 +15,8 @@ from batcher.cli import app
 from batcher.errors import UsageError
 from batcher.pipeline import Rules
 from batcher.spool import Section, Stream
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Trust
+from batcher.stages.rule import Rule
 from tests.history import RULES, History, history
 from tests.sections import event, lines, watched
 

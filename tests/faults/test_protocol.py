@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from batcher.archive import Deliverer, scan
 from batcher.batch import DataDirectory
 from batcher.errors import ArchiveError
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 from tests.faults.lives import Life, Promised, finish, life
 from tests.faults.volume import Killed, Kind, Recorder
 from tests.history import RULES

@@ -23,7 +23,7 @@ from batcher.batch import OutcomeRecord, Work
 from batcher.clock import to_micros
 from batcher.pipeline import Rules
 from batcher.spool import Kind, Section, Stream
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 from batcher.stages.settle import due
 from tests.history import History, history
 from tests.scenarios.player import CLUSTERS, START, Scenario, sections, told

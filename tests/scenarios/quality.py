@@ -9,7 +9,7 @@ import polars as pl
 
 from batcher.decode import decode
 from batcher.pipeline import Rules, advance, empty_state, run
-from batcher.stages.locate import Rule
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests.scenarios.player import Expected, Scenario, batches, scenarios, sections, told
 

@@ -2,9 +2,12 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batcher.schema import CLAIMS, empty
-from batcher.stages.locate import Rule, Trust, locate
+from batcher.stages.locate import Trust, cases, decide, locate
+from batcher.stages.rule import Rule
 from tests.stages.rows import at
 
 RULES = (
@@ -120,3 +123,32 @@ def test_a_namespace_that_was_deleted_counts_for_as_long_as_it_is_remembered() -
 def test_no_claim_of_a_namespace_takes_an_object_without_one() -> None:
     claims = [_claim(10, "default", "root:a")]
     assert told([_row(20, "default", regarding="")], claims, LOCATORS) == [("root:platform", "default")]
+
+
+SAID = st.sampled_from(["*", "a", "b", "a*", "?"])
+RULES_OF_ALL_KINDS = st.lists(
+    st.builds(Rule, SAID, SAID, st.sampled_from(["root:x", "root:y"]), cluster_scoped=st.booleans()), max_size=8
+)
+PLACES = [
+    {"cluster": cluster, "namespace": namespace, "cluster_scoped": scoped, "claimed": claimed, "flaw": flaw}
+    for cluster in ("a", "b", "ab")
+    for namespace in ("a", "c")
+    for scoped in (False, True)
+    for claimed, flaw in ((None, None), ("root:z", ""), ("", "other-name"))
+]
+
+
+@given(RULES_OF_ALL_KINDS, st.integers(0, 8), st.booleans())
+def test_what_is_looked_up_by_name_decides_in_its_turn_among_all_that_are_asked(
+    rules: list[Rule],
+    first: int,
+    locators: bool,  # noqa: FBT001  drawn
+) -> None:
+    trust = Trust(locators=locators, rules_first=min(first, len(rules)))
+    claims = pl.LazyFrame(PLACES).with_columns(claimed_namespace="claimed", own="claimed", own_namespace="claimed")
+    rows = claims.with_columns(own_name="claimed", own_flaw="flaw")
+    found = decide(rows, rules, trust).collect()
+    asked = {str(case.decided_by): case.holds.fill_null(value=False) for case in cases(rules, trust)}
+    answers = rows.select(**asked).collect().rows() if asked else []
+    in_turn = [next((int(name) for name, holds in zip(asked, row, strict=True) if holds), None) for row in answers]
+    assert found["decided_by"].to_list() == in_turn

@@ -28,9 +28,10 @@ from batcher.stages.carry import carry_slots, carry_summaries
 from batcher.stages.deduplicate import deduplicate, remember
 from batcher.stages.enrich import regard_owner
 from batcher.stages.expire import Bounds
-from batcher.stages.locate import Rule, locate
+from batcher.stages.locate import locate
 from batcher.stages.measure import measure
 from batcher.stages.render import Look, render
+from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES, due, settle
 from tests.stages.rows import at, frame
 

@@ -15,9 +15,10 @@ from batcher.pipeline import Rules
 from batcher.spool import Section
 from batcher.stages.filter import Filter, FilterRule
 from batcher.stages.grade import WARNING
-from batcher.stages.locate import Rule, Trust
+from batcher.stages.locate import Trust
 from batcher.stages.match import Match
 from batcher.stages.route import Route, Where
+from batcher.stages.rule import Rule
 from batcher.telemetry import Action, SummaryKind
 from batcher.why import Because, Ending, story, told
 from batcher.why.story import Followed, Story
