@@ -6,10 +6,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batcher.decode import decode, decode_again
+from batcher.decode.lines import decode_line, decode_lines
 from batcher.schema import LINES, QUARANTINE
 from batcher.spool import Kind, Section, Stream
 from batcher.spool.position import Place
@@ -225,6 +226,28 @@ def test_every_delivered_line_has_one_fate_and_a_place_of_its_own(raw: list[byte
     places = [*found.lines["position"], *found.quarantined["position"]]
     assert len(set(places)) == len(places)
     assert [raw[place & 0xFFFF] for place in found.quarantined["position"]] == found.quarantined["line"].to_list()
+
+
+ODD_VERSIONS = st.sampled_from(
+    ["", "0", "000", "-1", "+1", " 1", "1_0", "٣", "9" * 18, "9" * 19, str(2**63 - 1), str(2**63)]
+)
+EVENTS = st.one_of(
+    LINES_OF_EVERY_FATE,
+    ODD_VERSIONS.map(lambda version: line(metadata={"resourceVersion": version})),
+    st.sampled_from([
+        line(metadata={"labels": {"app": "web"}}), line("MODIFIED"), line("BOOKMARK"), line() + b" ", b" " + line(),
+        line() + line(), line()[:-1], b"}" + line(), b'{"metadata":{"name":"e","uid":"u","resourceVersion":"7"}}',
+    ]),
+)  # fmt: skip
+
+
+@given(st.sampled_from([Kind.WATCHED, Kind.LISTED, Kind.REFUSED]), st.lists(EVENTS, max_size=6))
+@example(Kind.WATCHED, [line()[:-1], b"}" + line()])
+@example(Kind.WATCHED, [line(metadata={"resourceVersion": ""}), line()])
+@example(Kind.REFUSED, [line()])
+def test_lines_that_are_read_at_once_are_what_each_is_by_itself(kind: Kind, raw: list[bytes]) -> None:
+    body = b"".join(one + b"\n" for one in raw)
+    assert list(decode_lines(kind, body, len(raw))) == [decode_line(kind, one) for one in raw]
 
 
 def test_lines_are_numbered_over_all_sections_of_a_frame() -> None:

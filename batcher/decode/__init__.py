@@ -11,7 +11,7 @@ import polars as pl
 
 from batcher.decode.columns import Gathered
 from batcher.decode.identity import cluster_key, identified
-from batcher.decode.lines import OWN_LABEL, decode_line, kind_of
+from batcher.decode.lines import OWN_LABEL, decode_line, decode_lines, kind_of
 from batcher.decode.models import Delivery
 from batcher.decode.revisions import REVISIONS, revisions
 from batcher.schema import (
@@ -76,13 +76,13 @@ def decode(frames: Iterable[tuple[Place, list[Section]]]) -> Decoded:
     for place, sections in frames:
         for section, first in _event_sections(sections):
             heard[section.stream, section.cluster, section.received_at] = None
-            lines = section.body.split(b"\n")[: section.lines]
-            outcomes = [decode_line(section.kind, line) for line in lines]
+            outcomes = decode_lines(section.kind, section.body, section.lines)
             taken = [each for each in outcomes if type(each) is Delivery]
             places = range(place.line(first), place.line(first) + len(outcomes))
             if len(taken) == len(outcomes):
                 counted.add(section, places, taken)
                 continue
+            lines = section.body.split(b"\n")[: section.lines]
             for at, outcome, line in zip(places, outcomes, lines, strict=True):
                 if isinstance(outcome, Ignored):
                     ignored[outcome] += 1

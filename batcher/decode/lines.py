@@ -1,9 +1,21 @@
 """What one delivered line is: an Event that can be counted, one that need not be, or why it cannot be."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from batcher.decode.models import UNREADABLE, Delivery, Metadata, is_delivery, read_delivery, read_event
+from batcher.decode.models import (
+    UNREADABLE,
+    Delivery,
+    Metadata,
+    is_delivery,
+    read_deliveries,
+    read_delivery,
+    read_event,
+    read_events,
+)
 from batcher.spool import Kind
+from batcher.spool.lines import number_of_lines
 from batcher.telemetry import Cause, Ignored
 
 OWN_LABEL = "batcher.kcp.io/kind"
@@ -12,7 +24,45 @@ OWN_LABEL = "batcher.kcp.io/kind"
 _LARGEST = 2**63 - 1
 _LARGEST_DIGITS = len(str(_LARGEST))
 """Python reads no number of more than 4,300 digits; one such version would stop every batch after it."""
+_COUNTED = frozenset({"ADDED", "MODIFIED"})
 _CHANGES = {"ADDED": None, "MODIFIED": None, "DELETED": Ignored.DELETED, "BOOKMARK": Ignored.BOOKMARK}
+
+
+def decode_lines(kind: Kind, body: bytes, number: int) -> Sequence[Delivery | Ignored | Cause]:
+    """Return what each of the first ``number`` lines of ``body`` is: all at once, where nothing is unusual."""
+    return _decode_all(kind, body, number) or [decode_line(kind, line) for line in body.split(b"\n")[:number]]
+
+
+def _decode_all(kind: Kind, body: bytes, number: int) -> Sequence[Delivery | Ignored] | None:
+    """Return the same if every line is an Event that can be counted, or one that need not be; else None."""
+    if kind is Kind.REFUSED:
+        return None
+    try:
+        listed = kind is Kind.LISTED
+        read = [Delivery("LISTED", event) for event in read_events(body)] if listed else read_deliveries(body)
+    except UNREADABLE:
+        return None
+    if len(read) != number or number != number_of_lines(body):
+        return None
+    if listed or _COUNTED.issuperset([each.type for each in read]):
+        return read if _are_countable([each.object.metadata for each in read]) else None
+    taken = [each for each in read if each.type in _COUNTED]
+    if not _are_countable([each.object.metadata for each in taken]):
+        return None
+    return [each if each.type in _COUNTED else _CHANGES.get(each.type) or Ignored.UNKNOWN_TYPE for each in read]
+
+
+def _are_countable(metadata: Sequence[Metadata]) -> bool:
+    """Whether nothing keeps any of them from being counted; false where one has to be looked at by itself."""
+    versions = [m.resourceVersion for m in metadata]
+    if not versions:
+        return True
+    digits = "".join(versions)
+    if not digits.isascii() or not digits.isdigit() or max(map(len, versions)) >= _LARGEST_DIGITS:
+        return False
+    if not all([m.uid and m.name and not (m.labels and OWN_LABEL in m.labels) for m in metadata]):  # noqa: C419  faster
+        return False
+    return all(versions) and min(map(int, versions)) > 0
 
 
 def decode_line(kind: Kind, line: bytes) -> Delivery | Ignored | Cause:

@@ -98,8 +98,9 @@ class _Delivered(msgspec.Struct, frozen=True, gc=False):
     object: msgspec.Raw = _ABSENT
 
 
-read_delivery = msgspec.json.Decoder(Delivery).decode
-read_event = msgspec.json.Decoder(Event).decode
+_deliveries, _events = msgspec.json.Decoder(Delivery), msgspec.json.Decoder(Event)
+read_delivery, read_deliveries = _deliveries.decode, _deliveries.decode_lines
+read_event, read_events = _events.decode, _events.decode_lines
 peek = msgspec.json.Decoder(_Peeked).decode
 _read_delivered = msgspec.json.Decoder(_Delivered).decode
 

@@ -95,10 +95,10 @@ def decide(rows: pl.LazyFrame, rules: Sequence[Rule], trust: Trust) -> pl.LazyFr
     """Add to rows of :func:`with_claims` who decides (``decided_by`` of its :class:`Case`; null: nobody), the target
     that follows, and whether its workspace ``is_allowed``.
     """
-    asked = cases(rules, trust)
-    turns = {case.decided_by: turn for turn, case in enumerate(asked)}
-    one_by_one = [case for case in asked if case.decided_by < 0 or not is_named(rules[case.decided_by])]
-    others = [pl.when(case.holds).then(pl.lit(turns[case.decided_by], pl.Int64)) for case in one_by_one]
+    turns = {decided_by: turn for turn, decided_by in enumerate(_in_turn(rules, trust))}
+    one_by_one = [decided_by for decided_by in turns if decided_by < 0 or not is_named(rules[decided_by])]
+    holding = [(_case(each, rules, trust).holds, pl.lit(turns[each], pl.Int64)) for each in one_by_one]
+    others = [pl.when(holds).then(turn) for holds, turn in holding]
     decided_by = pl.lit(list(turns), pl.List(pl.Int64)).list.get("turn")
     is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
     return (
@@ -174,15 +174,28 @@ def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
     """Return who is asked about rows of :func:`with_claims`, in turn: a flaw ends the search, so that what is doubtful
     falls to nobody.
     """
-    ruled = [
-        Case(place, matches(rule), pl.lit(rule.workspace), target_namespace(rule)) for place, rule in enumerate(rules)
-    ]
-    asked = [[case] for case in ruled]
-    ours = ~pl.col("cluster_scoped") & trust.locators
-    locator = Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace"))
-    asked.insert(trust.rules_first, [Case(FLAW, ours & (pl.col("flaw") != "")), locator])
+    return [_case(decided_by, rules, trust) for decided_by in _in_turn(rules, trust)]
+
+
+def _in_turn(rules: Sequence[Rule], trust: Trust) -> list[int]:
+    """Who decides, in the order in which they are asked."""
+    asked = [[place] for place in range(len(rules))]
+    asked.insert(trust.rules_first, [FLAW, LOCATOR])
     if trust.objects:
-        own = Case(LABELS, pl.col("own") != "", pl.col("own"), pl.col("own_namespace"), pl.col("own_name"))
         in_vain = 0 if trust.locators else 1  # the locator is asked first, for those who want to know
-        asked.insert(trust.objects_after + in_vain, [Case(LABELS_FLAW, pl.col("own_flaw") != ""), own])
-    return [case for each in asked for case in each]
+        asked.insert(trust.objects_after + in_vain, [LABELS_FLAW, LABELS])
+    return [decided_by for each in asked for decided_by in each]
+
+
+def _case(decided_by: int, rules: Sequence[Rule], trust: Trust) -> Case:
+    if decided_by >= 0:
+        rule = rules[decided_by]
+        return Case(decided_by, matches(rule), pl.lit(rule.workspace), target_namespace(rule))
+    ours = ~pl.col("cluster_scoped") & trust.locators
+    said = {
+        FLAW: Case(FLAW, ours & (pl.col("flaw") != "")),
+        LOCATOR: Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace")),
+        LABELS_FLAW: Case(LABELS_FLAW, pl.col("own_flaw") != ""),
+        LABELS: Case(LABELS, pl.col("own") != "", pl.col("own"), pl.col("own_namespace"), pl.col("own_name")),
+    }
+    return said[decided_by]

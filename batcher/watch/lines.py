@@ -13,6 +13,8 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from batcher.spool.lines import number_of_lines
+
 LONGEST_LINE = 4 * 1024 * 1024
 """etcd takes requests of 1.5 MiB; the same object with managedFields stays below this."""
 
@@ -66,7 +68,6 @@ _usual = msgspec.json.Decoder(_Usual)
 _line = msgspec.json.Decoder(_Line)
 _object = msgspec.json.Decoder(_Object)
 _status = msgspec.json.Decoder()
-_OPENS, _CLOSES = b"{}"
 
 
 def read_lines(chunk: bytes) -> Lines:
@@ -81,24 +82,9 @@ def _read_all(chunk: bytes) -> Lines | None:
         _check_text(chunk)
     except _UNREADABLE:
         return None
-    if not values or len(values) != _number_of_lines(chunk):
+    if not values or len(values) != number_of_lines(chunk):
         return None
     return Lines(chunk, len(values), values[-1].object.metadata.resourceVersion, Ending.NONE, b"")
-
-
-def _number_of_lines(chunk: bytes) -> int:
-    """Return how many lines there are, 0 unless each newline but the last is between two objects.
-
-    To the decoder a newline is white space like any other. No JSON value has one between a brace that closes and
-    one that opens: if all do, and there are as many values as lines, then each line is one value.
-    """
-    number, start = 1, chunk.find(b"\n") + 1
-    while start < len(chunk):
-        if chunk[start] != _OPENS or chunk[start - 2] != _CLOSES:
-            return 0
-        number += 1
-        start = chunk.find(b"\n", start) + 1
-    return number
 
 
 def _check_text(data: bytes) -> None:
