@@ -61,14 +61,21 @@ def carry_summaries(
     In: ``gathered`` of :func:`batcher.stages.aggregate.gather`; ``settled`` is the state with outcomes and requests
     applied, ``touched`` the ``summary`` of those that they are about. ``end`` is null for a summary that goes on.
     """
-    grown = _grown(gathered, settled, batch)
-    others = settled.join(grown, on="summary", how="anti")
-    told = others.join(touched, on="summary", how="semi")
-    rest = others.join(told, on="summary", how="anti")
-    crowded = crowded_out(settled, bounds)
-    late = rest.join(crowded, on="summary", how="semi")
-    silent = rest.join(crowded, on="summary", how="anti").filter(is_due_to_change(now, bounds))
-    same = pl.concat([told, late, silent]).with_columns(is_new=pl.lit(value=False))
+    grown, crowded = _grown(gathered, settled, batch), crowded_out(settled, bounds)
+    concerned = pl.concat([touched.select("summary"), crowded]).unique()
+    # Looked at by name only: each join of whole summaries copies all of their columns.
+    names = settled.select("summary", is_due=is_due_to_change(now, bounds))
+    for name, summaries in {"is_grown": grown.select("summary"), "is_concerned": concerned}.items():
+        marked = summaries.with_columns(pl.lit(value=True).alias(name))
+        names = names.join(marked, on="summary", how="left", maintain_order="left")
+    is_told = ~pl.col("is_grown").fill_null(value=False) & (
+        pl.col("is_concerned").fill_null(value=False) | pl.col("is_due")
+    )
+    same = (
+        pl.concat([settled, names.select(is_told=is_told)], how="horizontal")
+        .filter("is_told")
+        .with_columns(is_new=pl.lit(value=False))
+    )
     changed = pl.concat([grown, same.select(*OPEN_SUMMARIES, "is_new")]).with_columns(
         closed=pl.col("closed") | is_closed(now, bounds.window)
     )
