@@ -4,8 +4,9 @@
 byte, today and after an upgrade in between. It changes no state; it says what changes.
 """
 
+import functools
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import polars as pl
@@ -41,12 +42,13 @@ from batcher.stages.conceal import learn, outdated, told_nodes
 from batcher.stages.contest import contest, date
 from batcher.stages.deduplicate import deduplicate, forgotten, remember
 from batcher.stages.enrich import publish_lag, regard_owner
+from batcher.stages.expire import FOR_EVER
 from batcher.stages.filter import cases, filter_rows
 from batcher.stages.fold import fold, places
 from batcher.stages.gaps import STREAM, find_gaps, last_contacts
 from batcher.stages.limit import limit, limits, suppress
 from batcher.stages.listen import as_of, last_clocks, lifetime, listen, run_clocks
-from batcher.stages.locate import locate
+from batcher.stages.locate import BELIEVES_RULES, locate
 from batcher.stages.measure import measure
 from batcher.stages.own import NO_WORD, SILENCE, Said, hear, judge_objects, name_objects, objects_now
 from batcher.stages.places import outdated as outdated_places
@@ -192,11 +194,32 @@ class _Said(NamedTuple):
 
 
 def _said(state: State, decoded: Decoded) -> _Said:
-    known, listings = state["claims"].lazy(), state["listings"].lazy()
-    lists = _collect(begun_lists(decoded.lists.lazy(), listings))
-    said = _collect(date(known, vanish(known, decoded.claims.lazy(), lists)))
     heard = _heard(state["objects"], decoded.objects, decoded.object_lists)
+    frames = (state["claims"], state["listings"], decoded.claims, decoded.lists)
+    if all(frame.is_empty() for frame in frames):
+        return _unclaimed().said._replace(objects=heard)
+    known, listings, told, begun = (frame.lazy() for frame in frames)
+    lists = _collect(begun_lists(begun, listings))
+    said = _collect(date(known, vanish(known, told, lists)))
     return _Said(_collect(contest(said)), lists, heard)
+
+
+class _Unclaimed(NamedTuple):
+    said: _Said
+    judged: pl.LazyFrame
+    now: pl.LazyFrame
+
+
+@functools.cache
+def _unclaimed() -> _Unclaimed:
+    """What the stages make of no claims at all, which is what most batches have where no Namespace is trusted."""
+    claims, lists, served = (schema.empty(columns).lazy() for columns in (schema.CLAIMS, schema.LISTS, schema.SERVED))
+    used = served.with_columns(position=pl.lit(0, pl.Int64))
+    begun = _collect(begun_lists(lists, schema.empty(schema.LISTINGS).lazy()))
+    said = _collect(contest(date(claims, vanish(claims, claims, begun))))
+    judged = _collect(judge(said, used, served, Mapping((), BELIEVES_RULES)))
+    now = claims_now(judged, datetime.fromtimestamp(0, UTC), remembered=FOR_EVER)
+    return _Unclaimed(_Said(said, begun, SILENCE), judged, _collect(now))
 
 
 def _heard(known: pl.DataFrame, told: pl.DataFrame, lists: pl.DataFrame) -> Said:
@@ -273,7 +296,12 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
     before = Before(*(state[name].lazy() for name in ("claims", "served", "objects")))
     summaries = end_all(state["open_summaries"].lazy(), redefined=ends)
     slots, mapping = state["open_slots"].lazy(), rules.namespaces
-    claims = _collect(judge(said.claims, used, before.served, mapping, lasts=rules.used_for))
+    is_claimed = said.claims is not _unclaimed().said.claims
+    claims = (
+        _collect(judge(said.claims, used, before.served, mapping, lasts=rules.used_for))
+        if is_claimed
+        else _unclaimed().judged
+    )
     judged = Judged(claims, _judged_objects(said, had(claims, used, before), mapping))
     waits = state["open_summaries"].select(is_waiting().any()).item()
     moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold)) if waits else NO_MOVES.lazy()
@@ -281,7 +309,7 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
     return _Mapped(
         judged,
         before,
-        _collect(claims_now(claims, now, remembered=remembered)),
+        _collect(claims_now(claims, now, remembered=remembered)) if is_claimed else _unclaimed().now,
         _collect(objects_now(lines, said.objects.lists, now, remembered=remembered)),
         moved,
         _collect(move(summaries, moved)),
