@@ -68,9 +68,10 @@ def named(file: str) -> Name | None:
 
 def stage(root: Path, table: str, frame: pl.DataFrame, *, batch: int, owner: str) -> Iterator[StagedFile]:
     """Write ``frame`` below ``root/table``, one file a date, durably; an empty frame writes nothing."""
-    dated = frame.with_columns(date=pl.col(DATED_BY[table]).dt.strftime("%Y-%m-%d"))
-    for date in dated["date"].unique().sort():
-        rows = dated.filter(pl.col("date") == date).drop("date")
+    dates = frame.select(date=pl.col(DATED_BY[table]).dt.strftime("%Y-%m-%d"))["date"]
+    different = dates.unique().sort()
+    for date in different:
+        rows = frame if len(different) == 1 else frame.filter(dates == date)
         data = encoded_quickly(rows, timed_by=DATED_BY[table])
         name = f"date={date}/{owner}-{batch:012d}.parquet"
         path = root / table / name
@@ -89,7 +90,6 @@ def encoded(rows: pl.DataFrame, *, level: int = 3, group_rows: int | None = None
 def encoded_quickly(rows: pl.DataFrame, *, timed_by: str) -> bytes:
     """Return the same for what is written again within hours, or small: a third of the time for a tenth more bytes."""
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(
-        rows.to_arrow(), buffer, compression="zstd", write_statistics=[timed_by], store_schema=False
-    )
+    table = rows.to_arrow(compat_level=pl.CompatLevel.newest())  # as it lies in memory, or each text is copied first
+    pyarrow.parquet.write_table(table, buffer, compression="zstd", write_statistics=[timed_by], store_schema=False)
     return buffer.getvalue()
