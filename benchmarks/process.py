@@ -19,7 +19,8 @@ import yaml
 
 from benchmarks.answering import KUBECONFIG, NAMES, WORKSPACES
 
-MEMORY = {
+ENVIRONMENT = {
+    "POLARS_MAX_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:200,muzzy_decay_ms:0",
@@ -152,7 +153,7 @@ def service(config: Path) -> Iterator[Service]:
             [sys.executable, "-m", "batcher", "run", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stderr=log,
-            env=os.environ | MEMORY,
+            env=ENVIRONMENT | os.environ,
         )
     running = Service(process, said, began)
     try:

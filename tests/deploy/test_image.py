@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.process import MEMORY
+from benchmarks.process import ENVIRONMENT
 from tests.deploy.rendered import ROOT
 
 TEXT = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
@@ -155,7 +155,7 @@ def test_it_is_batcher_and_runs_unless_told_otherwise() -> None:
 
 def test_benchmarks_measure_with_the_memory_settings_of_the_image() -> None:
     pairs = shlex.split(" ".join(instructions(STAGES[1], "ENV")))
-    assert {f"{name}={value}" for name, value in MEMORY.items()} <= set(pairs)
+    assert {f"{name}={value}" for name, value in ENVIRONMENT.items()} <= set(pairs)
 
 
 def test_the_builder_is_sent_what_the_image_is_made_of_and_nothing_else() -> None:
