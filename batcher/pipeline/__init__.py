@@ -107,8 +107,7 @@ def run(
     happened, *told_of = _collect_all(
         [_happened(located, mapped.judged, rules), *news(located, state["happenings"], rules)]
     )
-    folded = _collect(_folded(happened, placed, rules))
-    parts = _collect(sessions(measured(folded), mapped.summaries, window=rules.window, longest=rules.longest))
+    parts, folded, taken = _parts(_folded(happened, placed, rules), mapped.summaries, placed, rules)
     gathered = _collect(gather(parts))
     slots = carry_slots(
         gathered,
@@ -141,8 +140,8 @@ def run(
         "publish_lag": publish_lag(mapped.summaries, outcomes.lazy()),
         "open_before": mapped.summaries.select("summary"),
         **_nodes(state["nodes"].lazy(), told_nodes(rows), now),
-        **_places(placed, [places(folded, placed, window=rules.window), limits(located, placed)], now),
-        "folded": folded.filter(kind=SummaryKind.FOLDED.value).select(pl.len()),
+        **_places(placed, [taken, limits(located, placed)], now),
+        "folded": folded,
         **telling.frames,
         "slots": slots.sort(SLOT),
         "summaries": telling.summaries.sort(SESSION),
@@ -361,6 +360,19 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
 
 def _folded(rows: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     return fold(rows, placed, most=rules.most, window=rules.window, critical=rules.critical)
+
+
+def _parts(
+    described: pl.LazyFrame, open_summaries: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules
+) -> list[pl.LazyFrame]:
+    """Return the rows in sessions, how many are told with others, and the places that they took.
+
+    All that is asked of rows of :func:`batcher.stages.fold.fold`, so that nobody keeps them: they are a copy of all.
+    """
+    rows = _collect(described)
+    parts = sessions(measured(rows), open_summaries, window=rules.window, longest=rules.longest)
+    folded = rows.filter(kind=SummaryKind.FOLDED.value).select(pl.len())
+    return _collect_all([parts, folded, places(rows, placed, window=rules.window)])
 
 
 def _nodes(known: pl.LazyFrame, told: pl.LazyFrame, now: datetime) -> dict[str, pl.LazyFrame]:

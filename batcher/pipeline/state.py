@@ -63,6 +63,10 @@ _MOST_CHUNKS = 16
 """Of a table, before it is laid out in one piece again: every look at it goes through each."""
 
 
+_MOST_HELD = 4
+"""Times as much memory as rows take may be held for them: then their texts are copied out of it."""
+
+
 class Change(NamedTuple):
     """Rows to put into a table of the state, replacing those of the same key, and keys to take out."""
 
@@ -116,5 +120,15 @@ def _apply(table: pl.DataFrame, change: Change, keys: Sequence[str]) -> pl.DataF
         return table
     # To leave rows out is to copy all others, and most changes of a large table only add to it: look at keys first.
     kept = table.select(keys).with_row_index("row").join(gone, on=keys, how="anti", maintain_order="left")["row"]
-    changed = pl.concat([table if len(kept) == len(table) else table[kept], change.put])
+    changed = pl.concat([table if len(kept) == len(table) else table[kept], _alone(change.put)])
     return changed.rechunk() if changed.n_chunks() > _MOST_CHUNKS else changed
+
+
+def _alone(rows: pl.DataFrame) -> pl.DataFrame:
+    """Copy the texts of ``rows`` if they are few among those of their batch: they would keep all of them in memory."""
+    if rows.is_empty():
+        return rows
+    held = rows.to_arrow(compat_level=pl.CompatLevel.newest()).get_total_buffer_size()
+    if held <= _MOST_HELD * rows.estimated_size():
+        return rows
+    return pl.DataFrame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()), schema=rows.schema)

@@ -17,7 +17,7 @@ from batcher.batch.records import NOTHING
 from batcher.clock import to_micros
 from batcher.decode import decode
 from batcher.pipeline import Change, State, advance, empty_state, run
-from batcher.schema import SEEN
+from batcher.schema import PODS, SEEN
 from batcher.stages.rule import Rule
 from batcher.stages.settle import OUTCOMES
 from tests.batch.test_process import Dying
@@ -79,6 +79,18 @@ def happens(h: History, minute: int) -> None:
         minute=minute,
         outcomes=h.written(),
     )
+
+
+def test_what_is_put_keeps_no_texts_of_other_rows_in_memory() -> None:
+    names = [f"a name that is not stored within its view {number}" for number in range(5_000)]
+    batch = pl.DataFrame({name: names if kind == pl.String else [None] * 5_000 for name, kind in PODS.items()}, PODS)
+    nothing = {name: Change(frame, frame.clear()) for name, frame in empty_state().items()}
+    pods = batch.filter(pl.int_range(pl.len()) % 1_000 == 7)
+    made = nothing | {"pods": Change(pods, nothing["pods"].removed)}
+    found = advance(empty_state(), made)["pods"]
+    assert_frame_equal(found, pods)
+    held = found.to_arrow(compat_level=pl.CompatLevel.newest()).get_total_buffer_size()
+    assert held < sum(map(len, names)) / 10
 
 
 @settings(max_examples=max(8, settings().max_examples // 10))  # a directory with dozens of files each
