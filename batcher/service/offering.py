@@ -16,8 +16,11 @@ def offers(
     state: State, *, now: datetime, look: Look, rewrite_after: timedelta, rewrite_most: timedelta
 ) -> list[Write]:
     """Return the writes that are due (:func:`batcher.stages.settle.due`), oldest key first."""
-    chosen = due(state["open_summaries"].lazy(), now=now, rewrite_after=rewrite_after, rewrite_most=rewrite_most)
-    events = render(chosen, state["nodes"].lazy(), now=now, look=look, causes=state["causes"].lazy())
+    open_ = state["open_summaries"].lazy()
+    chosen = due(open_, now=now, rewrite_after=rewrite_after, rewrite_most=rewrite_most).collect(engine="in-memory")
+    if chosen.is_empty():
+        return []
+    events = render(chosen.lazy(), state["nodes"].lazy(), now=now, look=look, causes=state["causes"].lazy())
     return _writes(events.collect(engine="in-memory"))
 
 
@@ -30,17 +33,11 @@ def unpublished_since(state: State) -> datetime | None:
 
 
 def _writes(events: pl.DataFrame) -> list[Write]:
+    columns = ("summary", "version", "workspace", "namespace", "name", "event", "resource_version")
+    decode = msgspec.json.decode
     return [
-        Write(
-            summary=row["summary"],
-            version=row["version"],
-            workspace=row["workspace"],
-            namespace=row["namespace"],
-            name=row["name"],
-            event=msgspec.json.decode(row["event"]),
-            resource_version=row["resource_version"],
-        )
-        for row in events.iter_rows(named=True)
+        Write(summary, version, workspace, namespace, name, decode(event), resource_version)
+        for summary, version, workspace, namespace, name, event, resource_version in events.select(columns).iter_rows()
     ]
 
 
