@@ -24,6 +24,7 @@ from batcher.connect.bounded import BoundedResponse
 from batcher.connect.expiry import Given, certificate_expires_at, expires_at
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
 from batcher.connect.plugin import run_plugin
+from batcher.connect.urls import url
 from batcher.errors import ConfigError, Unavailable
 from batcher.telemetry import CredentialKind
 
@@ -163,7 +164,7 @@ class Connection:
         try:
             response = await session.client.request(
                 method,
-                self.server + path,
+                url(self.server, path),
                 headers=headers,
                 allow_redirects=False,  # an API server never redirects, and a token must not follow one
                 server_hostname=self._access.server_name,

@@ -44,6 +44,9 @@ class _Told(NamedTuple):
     workspace: str = ""
 
 
+_NOTHING = _Told()
+
+
 @dataclass(frozen=True)
 class Status:
     """The publisher at a moment."""
@@ -111,7 +114,7 @@ class Publisher:
 
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
-        return self._told.get(write.summary, _Told()).version >= write.version
+        return self._told.get(write.summary, _NOTHING).version >= write.version
 
     def _refusal(self, write: Write) -> str:
         """Why ``write`` is not to be sent at all; empty: it may be."""
@@ -233,7 +236,7 @@ class Publisher:
 
     def _known(self, write: Write) -> str | None:
         """The resourceVersion with which the summary was last seen in its workspace."""
-        return self._told.get(write.summary, _Told()).resource_version or write.resource_version
+        return self._told.get(write.summary, _NOTHING).resource_version or write.resource_version
 
     async def _try(self, write: Write) -> tuple[Answer, str | None]:
         """Try once; whatever goes wrong is no answer, for one bad answer must not end the service."""
