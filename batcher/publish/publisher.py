@@ -32,6 +32,8 @@ SECOND_CHANCES = (60.0, 300.0, 1800.0)
 """Seconds until a write is tried again that was refused for something that people change: 36 minutes in all."""
 REMEMBERED = 200_000
 """Summaries whose last outcome is remembered, so that what is not in the state yet is not sent again."""
+FRESH_SECONDS = 60.0
+"""How long a write may wait as it was rendered, with the names of nodes and the cause that were known then."""
 DRAIN_SECONDS = 20.0
 """Less than the 30 s that Kubernetes gives a process between SIGTERM and SIGKILL."""
 
@@ -111,6 +113,16 @@ class Publisher:
                 self._end(write, Result.REFUSED, None, refusal)
             elif room > 0 or self._makes_room(write):
                 room -= self._waiting(write.workspace).put(write, first=self._known(write) is None, at=at)
+
+    def has(self, workspace: str, summary: str, version: int) -> bool:
+        """Whether offering ``version`` now would change nothing but the wording of what waits, and that is fresh.
+
+        It is so when its outcome is known, when it is in flight, and for :data:`FRESH_SECONDS` after it was offered.
+        """
+        if self._told.get(summary, _NOTHING).version >= version:
+            return True
+        waiting = self._workspaces.get(workspace)
+        return waiting is not None and waiting.has(summary, version, asyncio.get_running_loop().time() - FRESH_SECONDS)
 
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""

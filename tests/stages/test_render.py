@@ -161,6 +161,22 @@ def test_labels_and_annotations_of_the_configuration_are_on_every_summary_and_ne
     assert event["metadata"]["annotations"]["example.com/a"] == "b"
 
 
+@given(
+    st.lists(st.sampled_from(['"', "\\", ":null", "kcp.io/workspace", '"kcp.io/workspace":null', ",", "}"])).map(
+        "".join
+    )
+)
+def test_a_text_that_reads_like_a_label_without_a_value_stays_as_it_is(text: str) -> None:
+    look = Look(prefix=False, labels={"team": text}, annotations={"example.com/a": text})
+    row = frame(OPEN_SUMMARIES, [SUMMARY | {"message": text, "reason": text}])
+    event = json.loads(render(row, frame(NODES, []), now=at(0), look=look).collect()["event"][0])
+    assert (event["message"], event["reason"]) == (text, text[:128])
+    assert event["metadata"]["labels"] == {
+        "team": text, "kcp.io/sync-target": "us-west1", "batcher.kcp.io/kind": "summary",
+    }  # fmt: skip
+    assert event["metadata"]["annotations"]["example.com/a"] == text
+
+
 def test_the_prefix_can_be_left_out() -> None:
     assert rendered(prefix=False)[1]["message"] == "Back-off restarting failed container"
 
