@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from batcher.service.offering import offers
 from tests.history import RULES, START_AT, history
 from tests.sections import event, watched
 
-SOON = {"look": RULES.look, "rewrite_after": timedelta(0), "rewrite_most": timedelta(0)}
+SOON: dict[str, Any] = {"look": RULES.look, "rewrite_after": timedelta(0), "rewrite_most": timedelta(0)}
 
 
 def test_what_the_publisher_has_is_not_rendered_and_all_else_is_as_it_was(tmp_path: Path) -> None:
