@@ -1,7 +1,7 @@
 """The address of a request, with and without what has to be quoted."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -12,6 +12,7 @@ PARTS = st.text(st.sampled_from("aZ09-_.~:%2Ff*/?#@ é\n\\&+"), max_size=6)
 
 
 @given(server=st.sampled_from(SERVERS), parts=st.lists(PARTS, min_size=1, max_size=6))
+@example(server=SERVERS[0], parts=["a%2f%41"])
 def test_an_address_is_what_the_whole_text_of_it_is(server: str, parts: list[str]) -> None:
     path = "/" + "/".join(parts)
     made, whole = url(server, path), URL(server + path)

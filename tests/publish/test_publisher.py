@@ -166,6 +166,7 @@ async def test_what_waits_is_wanted_again_a_minute_after_it_was_offered() -> Non
     kcp, had = Kcp(), []
     kcp.lasting["/clusters/"] = AWAY
     async with publishing(kcp) as publisher:
+        await asyncio.sleep(100)
         publisher.offer([write()])
         for seconds in (10, 45, 10, 10):
             await asyncio.sleep(seconds)
