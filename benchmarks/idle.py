@@ -74,7 +74,7 @@ class _Counted(Connection):
         super().__init__(name, access)
         self._asked = asked
 
-    def request(  # type: ignore[override, explicit-override]  # passes all on; typing.override came with 3.12
+    def request(  # type: ignore[explicit-override]  # passes all on; typing.override came with 3.12
         self, method: str, path: str, **options: Any
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Tell, and send."""

@@ -16,7 +16,7 @@ class BoundedResponse(aiohttp.ClientResponse):
         """Return the body. Raises :class:`aiohttp.ClientPayloadError` if it is larger than :data:`LARGEST`."""
         if self._body is None:
             parts, size = [], 0
-            async for part in self.content.iter_any():
+            while part := await self.content.readany():
                 size += len(part)
                 if size > LARGEST:
                     self.close()

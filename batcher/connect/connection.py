@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,6 +24,7 @@ from batcher.connect.bounded import BoundedResponse
 from batcher.connect.expiry import Given, certificate_expires_at, expires_at
 from batcher.connect.kubeconfig import SERVICE_ACCOUNT, read_kubeconfig, read_service_account
 from batcher.connect.plugin import run_plugin
+from batcher.connect.urls import url
 from batcher.errors import ConfigError, Unavailable
 from batcher.telemetry import CredentialKind
 
@@ -31,6 +34,9 @@ LOOK_SECONDS = 1.0
 """How often files are looked at: a write is a third of a millisecond, and must not cost three stats."""
 
 
+_NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
+
+
 @dataclass
 class _Session:
     """A client session, how many requests use it, and whether it is to be closed after the last of them."""
@@ -38,6 +44,47 @@ class _Session:
     client: aiohttp.ClientSession
     users: int = 0
     retired: bool = False
+
+    async def leave(self) -> None:
+        """Let one request fewer use it."""
+        self.users -= 1
+        if self.retired and not self.users:
+            await self.client.close()
+
+
+class _Exchange(contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]):
+    """A request, and its answer for as long as it is read; a class, for generators cost a tenth of a write."""
+
+    def __init__(self, name: str, sent: Coroutine[Any, Any, tuple[_Session, aiohttp.ClientResponse]]) -> None:
+        self._name = name
+        self._sent = sent
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:  # type: ignore[explicit-override]  # typing.override came with 3.12
+        try:
+            self._session, self._response = await self._sent
+        except _NO_ANSWER as error:
+            raise self._unavailable(error) from error
+        return self._response
+
+    async def __aexit__(  # type: ignore[explicit-override]  # typing.override came with 3.12
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._end()
+        except _NO_ANSWER as late:
+            raise self._unavailable(late) from late
+        if isinstance(error, _NO_ANSWER):
+            raise self._unavailable(error) from error
+
+    async def _end(self) -> None:
+        try:
+            self._response.release()
+            await self._response.wait_for_close()
+        finally:
+            await self._session.leave()
+
+    def _unavailable(self, error: BaseException) -> Unavailable:
+        return Unavailable(f"{self._name}: {type(error).__name__}: {str(error) or 'no answer in time'}")
 
 
 class Connection:
@@ -89,8 +136,7 @@ class Connection:
         """
         return list(self._access.secrets)
 
-    @contextlib.asynccontextmanager
-    async def request(
+    def request(
         self,
         method: str,
         path: str,
@@ -99,34 +145,35 @@ class Connection:
         body: bytes | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's, with a limit for each phase
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        timeout: aiohttp.ClientTimeout,
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Send one request. Raises :class:`Unavailable` when no answer came; any status is an answer."""
-        try:
-            await self._follow_rotations()
-            headers = self._headers(accept) | ({"Content-Type": content_type} if body is not None else {})
-            async with (
-                self._open() as session,
-                session.request(
-                    method,
-                    self.server + path,
-                    params=params,
-                    data=body,
-                    headers=headers,
-                    timeout=timeout,
-                    allow_redirects=False,  # an API server never redirects, and a token must not follow one
-                    server_hostname=self._access.server_name,
-                ) as response,
-            ):
-                yield response
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            message = f"{self.name}: {type(error).__name__}: {str(error) or 'no answer in time'}"
-            raise Unavailable(message) from error
-
-    def _headers(self, accept: str) -> dict[str, str]:
         headers = {"Accept": accept, "User-Agent": "batcher"}
-        token = self._access.bearer(self._credential)
-        return headers | {"Authorization": f"Bearer {token}"} if token else headers
+        if body is not None:
+            headers["Content-Type"] = content_type
+        return _Exchange(self.name, self._send(method, path, headers, params=params, data=body, timeout=timeout))
+
+    async def _send(
+        self, method: str, path: str, headers: dict[str, str], **what: Any
+    ) -> tuple[_Session, aiohttp.ClientResponse]:
+        await self._follow_rotations()
+        if token := self._access.bearer(self._credential):
+            headers["Authorization"] = f"Bearer {token}"
+        session = self._opened()
+        session.users += 1
+        try:
+            response = await session.client.request(
+                method,
+                url(self.server, path),
+                headers=headers,
+                allow_redirects=False,  # an API server never redirects, and a token must not follow one
+                server_hostname=self._access.server_name,
+                **what,
+            )
+        except BaseException:
+            await session.leave()
+            raise
+        return session, response
 
     async def _follow_rotations(self) -> None:
         time = asyncio.get_running_loop().time()
@@ -166,20 +213,12 @@ class Connection:
         self._access = access
         await self.retire()
 
-    @contextlib.asynccontextmanager
-    async def _open(self) -> AsyncIterator[aiohttp.ClientSession]:
-        session = self._session
-        if session is None:
+    def _opened(self) -> _Session:
+        if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._access.tls(self._credential), limit=_POOL)
             client = aiohttp.ClientSession(connector=connector, response_class=BoundedResponse, trust_env=False)
-            session = self._session = _Session(client)
-        session.users += 1
-        try:
-            yield session.client
-        finally:
-            session.users -= 1
-            if session.retired and not session.users:
-                await session.client.close()
+            self._session = _Session(client)
+        return self._session
 
     async def retire(self) -> None:
         """Close the session once its last request has ended; the next request opens another."""

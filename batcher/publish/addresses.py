@@ -10,6 +10,8 @@ from urllib.parse import quote
 from batcher.publish.writes import Write
 
 _WORKSPACE = re.compile(r"[a-z0-9]([a-z0-9:-]*[a-z0-9])?")
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+"""What is quoted as itself, as nearly every name is."""
 _STEPS = {"", ".", ".."}
 
 
@@ -31,4 +33,4 @@ def item(write: Write) -> str:
 
 def quoted(text: str) -> str:
     """Return ``text`` as one part of a path."""
-    return quote(text, safe="")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")

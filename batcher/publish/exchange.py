@@ -23,6 +23,7 @@ JSON = "application/json"
 REQUEST_SECONDS = 30.0
 LARGEST_BODY = 256 * 1024
 """Bytes: far more than a rendered Event has, far less than etcd refuses with a 500 (body-2mb.json)."""
+_TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 _ABSENT = 404
 _CLUSTER = "kcp.io/cluster"
 _OCCURRENCES, _LAST_SEEN = "batcher.kcp.io/occurrences", "batcher.kcp.io/last-seen"
@@ -167,8 +168,7 @@ async def _send(connection: Requests, method: str, path: str, event: dict[str, A
     body = None if event is None else msgspec.json.encode(event)
     if body and len(body) > LARGEST_BODY:
         return _Raw(0, b"", Answer(Meaning.NEVER, "BodyTooLarge"))
-    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-    async with connection.request(method, path, body=body, timeout=timeout) as response:
+    async with connection.request(method, path, body=body, timeout=_TIMEOUT) as response:
         content = await response.read()
         said = None if response.status < 300 else _status(content)  # noqa: PLR2004  HTTP's own number
         answer = classify(response.status, said, response.headers.get("Retry-After"))

@@ -46,8 +46,10 @@ class Figures:
         refusals[name] = refusals.get(name, 0) + 1
 
     def _of(self, workspace: str) -> WorkspaceFigures:
-        known = workspace in self._workspaces or len(self._workspaces) < MOST_WORKSPACES
-        return self._workspaces.setdefault(workspace if known else OTHER, WorkspaceFigures())
+        if found := self._workspaces.get(workspace):
+            return found
+        name = workspace if len(self._workspaces) < MOST_WORKSPACES else OTHER
+        return self._workspaces.setdefault(name, WorkspaceFigures())
 
     @property
     def all(self) -> Mapping[str, WorkspaceFigures]:

@@ -30,6 +30,7 @@ KEPT_SILENT = 30.0
 REMEMBERED = 50_000
 """Objects, of all workspaces: about 15 MB."""
 
+_TIMEOUT = aiohttp.ClientTimeout(total=SECONDS)
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 REGARDING = "batcher.kcp.io/regarding"
 """The annotation of an Event that is told elsewhere: the object that it is about is not there."""
@@ -58,6 +59,9 @@ class _Known(NamedTuple):
     until: float
 
 
+_UNKNOWN = _Known("", 0.0)
+
+
 class Lookup:
     """Looks uids up and remembers them. Times are the loop's, in seconds."""
 
@@ -81,7 +85,7 @@ class Lookup:
         key = (target.cluster, where)
         if self._is_refused(target.cluster, about["kind"]):
             return ""
-        known = self._known.get(key, _Known("", 0.0))
+        known = self._known.get(key, _UNKNOWN)
         if self._is_believed(known.until) or self._is_refused(target.cluster, ""):
             return known.uid
         try:
@@ -104,9 +108,8 @@ class Lookup:
 
     async def _ask(self, target: Target, where: str, about: Mapping[str, Any]) -> str:
         """Return the uid; empty when there is no such object, or we may not know. Raises when it is no answer."""
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
         path = f"/clusters/{target.cluster}{where}"
-        async with target.connection.request("GET", path, accept=_METADATA, timeout=timeout) as response:
+        async with target.connection.request("GET", path, accept=_METADATA, timeout=_TIMEOUT) as response:
             content = await response.read()
         if response.status == 200:  # noqa: PLR2004  HTTP's own number
             return msgspec.json.decode(content, type=_Object).metadata.uid
@@ -133,7 +136,8 @@ class Lookup:
             self._refused.popitem(last=False)
 
     def _is_refused(self, cluster: str, kind: str) -> bool:
-        return self._is_believed(self._refused.get((cluster, kind), 0.0))
+        until = self._refused.get((cluster, kind))
+        return until is not None and self._is_believed(until)
 
     @staticmethod
     def _is_believed(until: float) -> bool:

@@ -4,6 +4,7 @@ Learned from answers only, never from what clusters say: a name that leads to an
 one tenant's Events. Bounded, and never on disk: what is forgotten is learned again by the next answer.
 """
 
+import functools
 import re
 from collections import OrderedDict
 
@@ -13,6 +14,7 @@ _LOGICAL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """kcp's own pattern; also what a label value may hold."""
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def is_logical(name: str) -> bool:
     """Whether ``name`` is a logical cluster's: kcp takes it for one when it has no colon (``root`` is both)."""
     return _LOGICAL.fullmatch(name) is not None
@@ -40,6 +42,9 @@ class Names:
 
         What is no name is not learned, nor a name that another path leads to: one of them would be wrong.
         """
+        if self._logical.get(path) == logical:
+            self._logical.move_to_end(path)
+            return
         if not is_logical(logical) or is_logical(path) or self._path.get(logical, path) != path:
             return
         self.forget(path)

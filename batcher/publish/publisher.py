@@ -32,6 +32,8 @@ SECOND_CHANCES = (60.0, 300.0, 1800.0)
 """Seconds until a write is tried again that was refused for something that people change: 36 minutes in all."""
 REMEMBERED = 200_000
 """Summaries whose last outcome is remembered, so that what is not in the state yet is not sent again."""
+FRESH_SECONDS = 60.0
+"""How long a write may wait as it was rendered, with the names of nodes and the cause that were known then."""
 DRAIN_SECONDS = 20.0
 """Less than the 30 s that Kubernetes gives a process between SIGTERM and SIGKILL."""
 
@@ -42,6 +44,9 @@ class _Told(NamedTuple):
     version: int = -1
     resource_version: str | None = None
     workspace: str = ""
+
+
+_NOTHING = _Told()
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,19 @@ class Publisher:
             elif room > 0 or self._makes_room(write):
                 room -= self._waiting(write.workspace).put(write, first=self._known(write) is None, at=at)
 
+    def has(self, workspace: str, summary: str, version: int) -> bool:
+        """Whether offering ``version`` now would change nothing but the wording of what waits, and that is fresh.
+
+        It is so when its outcome is known, when it is in flight, and for :data:`FRESH_SECONDS` after it was offered.
+        """
+        if self._told.get(summary, _NOTHING).version >= version:
+            return True
+        waiting = self._workspaces.get(workspace)
+        return waiting is not None and waiting.has(summary, version, asyncio.get_running_loop().time() - FRESH_SECONDS)
+
     def _handled(self, write: Write) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
-        return self._told.get(write.summary, _Told()).version >= write.version
+        return self._told.get(write.summary, _NOTHING).version >= write.version
 
     def _refusal(self, write: Write) -> str:
         """Why ``write`` is not to be sent at all; empty: it may be."""
@@ -233,7 +248,7 @@ class Publisher:
 
     def _known(self, write: Write) -> str | None:
         """The resourceVersion with which the summary was last seen in its workspace."""
-        return self._told.get(write.summary, _Told()).resource_version or write.resource_version
+        return self._told.get(write.summary, _NOTHING).resource_version or write.resource_version
 
     async def _try(self, write: Write) -> tuple[Answer, str | None]:
         """Try once; whatever goes wrong is no answer, for one bad answer must not end the service."""

@@ -28,6 +28,8 @@ class Entry:
     """Nobody waits for it any more: it is not tried again."""
     since: float = 0.0
     """When its summary came here."""
+    put_at: float = 0.0
+    """When the write itself did."""
 
 
 class Waiting:
@@ -56,6 +58,14 @@ class Waiting:
         """Whether a write of ``summary`` waits here, so that a newer one takes no more room."""
         return self._held(summary) is not None
 
+    def has(self, summary: str, version: int, since: float) -> bool:
+        """Whether ``version`` of ``summary`` is in flight, or waits here and was put no earlier than ``since``."""
+        flying = self._in_flight
+        if flying and flying.write.summary == summary and flying.write.version >= version:
+            return True
+        entry = self._held(summary)
+        return entry is not None and entry.write.version >= version and entry.put_at >= since
+
     def put(self, write: Write, *, first: bool = False, at: float = 0.0) -> bool:
         """Take ``write``, unless as new a version is here already; return whether it takes more room.
 
@@ -66,11 +76,11 @@ class Waiting:
             return False
         entry = self._held(write.summary)
         if entry is None:
-            (self._first if first else self._ready)[write.summary] = Entry(write, since=at)
+            (self._first if first else self._ready)[write.summary] = Entry(write, since=at, put_at=at)
             self._news.set()
             return True
         if entry.write.version <= write.version:
-            entry.write = write
+            entry.write, entry.put_at = write, at
         return False
 
     async def take(self) -> Entry | None:
@@ -122,7 +132,8 @@ class Waiting:
     def _landed(self, entry: Entry) -> Entry:
         self._in_flight = None
         newer = self._first.pop(entry.write.summary, None) or self._ready.pop(entry.write.summary, None)
-        return Entry(newer.write if newer else entry.write, entry.refusals, since=entry.since)
+        newest = newer or entry
+        return Entry(newest.write, entry.refusals, since=entry.since, put_at=newest.put_at)
 
     def unpark(self) -> None:
         """Let all that is parked be ready at once."""

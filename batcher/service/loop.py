@@ -37,7 +37,7 @@ from batcher.service.destination import Destination
 from batcher.service.detached import detached, over
 from batcher.service.holding import Holding
 from batcher.service.keeping import Keeping
-from batcher.service.offering import offers, record, unpublished_since
+from batcher.service.offering import has_none, offers, record, unpublished_since
 from batcher.service.proving import EVERY as PROVE_EVERY
 from batcher.service.proving import Proving
 from batcher.service.retiring import Retiring
@@ -134,6 +134,7 @@ class Service:
         self._unfinished: Work | None = None
         self._retiring = Retiring(self._directory, spool)
         self._quarantine_changed = True
+        self._settings_changed = False
 
     async def run(self, stop: asyncio.Event, *, settle: bool = False) -> None:
         """Run until ``stop`` is set; then commit and deliver what was received, and return.
@@ -308,12 +309,16 @@ class Service:
         """Hand the publisher what is due; with ``everything``, all that is not in its workspace yet."""
         publish = self._settings.publish
         wait = timedelta(0) if everything else publish.rewrite_after
-        look = rules_of(self._settings).look
-        self._publisher.offer(
-            offers(
-                self._batches.state, now=self._now(), look=look, rewrite_after=wait, rewrite_most=publish.rewrite_most
-            )
+        writes = offers(
+            self._batches.state,
+            now=self._now(),
+            look=rules_of(self._settings).look,
+            rewrite_after=wait,
+            rewrite_most=publish.rewrite_most,
+            has=has_none if self._settings_changed else self._publisher.has,
         )
+        self._settings_changed = False
+        self._publisher.offer(writes)
 
     async def settle(self) -> None:
         """Batch what is here, write every summary's newest totals, and batch the outcomes."""
@@ -383,6 +388,7 @@ class Service:
         clusters = self._specs.of(settings)
         apply_destination()
         self._settings = settings
+        self._settings_changed = True
         self._quarantine_changed = True
         self._fleet.apply(clusters)
         self._publisher.pace(settings.publish.per_workspace_per_second)

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
 import polars as pl
 
 from batcher.redact import Redaction, redacted
@@ -31,6 +30,8 @@ _LONGEST = {
 """Characters: what an API server takes of the new-style fields, and more than any real one has of the others."""
 _LOGICAL = "^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"
 _NO_CAUSES = empty(KNOWN_CAUSES).lazy()
+_NULL = r'"(?:batcher\.)?kcp\.io/[a-z-]+":null'
+"""One of our own labels or annotations; those of the configuration are never null, and no other field is called so."""
 _SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 _SEVERAL = pl.col("cluster") == ""
 """Whether a summary tells of all clusters together."""
@@ -38,6 +39,8 @@ _MICROSECONDS = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _IS_INCIDENT = pl.col("kind") == SummaryKind.INCIDENT.value
 """Such a summary is of many clusters: where another names its own, it names none (:mod:`batcher.stages.announce`)."""
 _OF_MANY = _SEVERAL | _IS_INCIDENT
+_ROOM = _MESSAGE_BYTES - pl.col("start").str.len_bytes().cast(pl.Int64) - pl.col("end").str.len_bytes().cast(pl.Int64)
+_FITS = pl.col("message").str.len_bytes() <= _ROOM
 
 
 class Look(NamedTuple):
@@ -70,28 +73,26 @@ def render(
         "workspace",
         namespace="target_namespace",
         name="event_name",
-        event=_event(now, look).struct.json_encode().map_batches(_present, return_dtype=pl.String),
+        event=_present(_event(now, look).struct.json_encode()),
     )  # fmt: skip
 
 
-def _present(events: pl.Series) -> pl.Series:
-    """Leave out the labels and annotations that are null: an API server would take them for empty ones."""
-    decoded = [msgspec.json.decode(event) for event in events]
-    for event in decoded:
-        for kind in ("labels", "annotations"):
-            event["metadata"][kind] = {k: v for k, v in event["metadata"][kind].items() if v is not None}
-    return pl.Series([msgspec.json.encode(event).decode() for event in decoded], dtype=pl.String)
+def _present(event: pl.Expr) -> pl.Expr:
+    """Leave out the labels and annotations that are null: an API server would take them for empty ones.
+
+    They are found as JSON has them, for no text in it has a quotation mark that is not escaped.
+    """
+    return event.str.replace_all(f"{_NULL},", "").str.replace_all(f",?{_NULL}\\}}", "}")
 
 
 def _cut(summaries: pl.LazyFrame, look: Look) -> pl.LazyFrame:
     """Cut every text to its size; ``truncated`` names the fields that were longer."""
+    begun = summaries.with_columns(start=_start(prefix=look.prefix), end=_end())
     long = {name: pl.col(name).str.len_chars() > most for name, most in _LONGEST.items()}
-    message, message_is_cut = _message(prefix=look.prefix)
-    fields = {**long, "message": message_is_cut}
-    names = [pl.when(is_long).then(pl.lit(name)) for name, is_long in fields.items()]
-    return summaries.with_columns(
+    names = [pl.when(is_long).then(pl.lit(name)) for name, is_long in (long | {"message": ~_FITS}).items()]
+    return begun.with_columns(
         pl.concat_str(names, separator=",", ignore_nulls=True).alias("truncated"),
-        message.alias("message"),
+        _message().alias("message"),
         *(pl.col(name).str.slice(0, most) for name, most in _LONGEST.items()),
     )
 
@@ -194,22 +195,24 @@ def _related() -> pl.Expr:
     return pl.when((pl.col("related_name") != "") & ~_IS_INCIDENT).then(reference)
 
 
-def _message(*, prefix: bool) -> tuple[pl.Expr, pl.Expr]:
-    """The newest message, said to vary when it did, within 1024 bytes; and whether it had to be cut for that.
+def _message() -> pl.Expr:
+    """The newest message, said to vary when it did, within 1024 bytes."""
+    text = pl.col("message")
+    # A character is at most four bytes, so a quarter of the room always fits; most text is ASCII and needs no cut.
+    cut = pl.concat_str(text.str.slice(0, _ROOM // 4 - 1), pl.lit("…"))
+    return pl.concat_str("start", pl.when(_FITS).then(text).otherwise(cut), "end")
 
-    In front of it are the words of a summary of many, whose messages need not be said to vary.
-    """
+
+def _start(*, prefix: bool) -> pl.Expr:
+    """What is in front of the message: whose it is, or the words of a summary of many."""
     origin = pl.col("origin").str.strip_chars("/")
     whose = pl.when(origin == "").then(pl.lit("")).otherwise(pl.concat_str(origin, pl.lit(" ")))
     cluster = pl.when(_SEVERAL).then(pl.lit("several clusters")).otherwise("cluster")
     named = pl.concat_str(pl.lit("["), whose, cluster, pl.lit("] ")) if prefix else pl.lit("")
-    start = pl.when(_IS_INCIDENT).then(pl.lit("")).otherwise(pl.concat_str(named, words()))
-    end = (
-        pl.when(pl.col("messages_vary") & (pl.col("kind") == "")).then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))
-    )
-    room = _MESSAGE_BYTES - start.str.len_bytes().cast(pl.Int64) - end.str.len_bytes().cast(pl.Int64)
-    text = pl.col("message")
-    fits = text.str.len_bytes() <= room
-    # A character is at most four bytes, so a quarter of the room always fits; most text is ASCII and needs no cut.
-    cut = pl.concat_str(text.str.slice(0, room // 4 - 1), pl.lit("…"))
-    return pl.concat_str(start, pl.when(fits).then(text).otherwise(cut), end), ~fits
+    return pl.when(_IS_INCIDENT).then(pl.lit("")).otherwise(pl.concat_str(named, words()))
+
+
+def _end() -> pl.Expr:
+    """What is behind it: that messages vary; those of a summary of many need not be said to."""
+    varies = pl.col("messages_vary") & (pl.col("kind") == "")
+    return pl.when(varies).then(pl.lit(" (messages vary)")).otherwise(pl.lit(""))

@@ -54,3 +54,10 @@ def test_the_oldest_pair_is_forgotten_beyond_the_bound() -> None:
     for path, logical in [("root:a", "a"), ("root:b", "b"), ("root:c", "c")]:
         names.learn(path, logical)
     assert [names.path(logical) for logical in "abc"] == ["", "root:b", "root:c"]
+
+
+def test_a_pair_that_is_heard_again_is_not_the_oldest() -> None:
+    names = Names(remembered=2)
+    for path, logical in (("root:a", "a1"), ("root:b", "b1"), ("root:a", "a1"), ("root:c", "c1")):
+        names.learn(path, logical)
+    assert [names.logical(path) for path in ("root:a", "root:b", "root:c")] == ["a1", "", "c1"]

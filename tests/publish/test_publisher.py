@@ -147,6 +147,36 @@ async def test_a_version_in_flight_is_not_taken_twice() -> None:
 
 
 @in_virtual_time
+async def test_a_version_that_waits_is_in_flight_or_was_told_is_had_and_no_newer_one() -> None:
+    kcp, had = Kcp(latency=1.0), []
+    async with publishing(kcp) as publisher:
+        assert not publisher.has(SHOP, "root:shop/web.1", 0)
+        publisher.offer([write(total=2)])
+        for _ in range(3):
+            had.append([publisher.has(SHOP, "root:shop/web.1", version) for version in (1, 2, 3)])
+            await asyncio.sleep(0.6)
+        assert ends(publisher) == [written(version=2)]
+        publisher.forget({SHOP})
+        assert not publisher.has(SHOP, "root:shop/web.1", 2)
+    assert had == [[True, True, False]] * 3
+
+
+@in_virtual_time
+async def test_what_waits_is_wanted_again_a_minute_after_it_was_offered() -> None:
+    kcp, had = Kcp(), []
+    kcp.lasting["/clusters/"] = AWAY
+    async with publishing(kcp) as publisher:
+        await asyncio.sleep(100)
+        publisher.offer([write()])
+        for seconds in (10, 45, 10, 10):
+            await asyncio.sleep(seconds)
+            had.append(publisher.has(SHOP, "root:shop/web.1", 1))
+        publisher.offer([write()])
+        had.append(publisher.has(SHOP, "root:shop/web.1", 1))
+    assert had == [True, True, False, False, True]
+
+
+@in_virtual_time
 async def test_a_flood_in_one_workspace_delays_no_other() -> None:
     kcp = Kcp(latency=0.01)
     async with publishing(kcp) as publisher:

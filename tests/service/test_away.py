@@ -45,7 +45,14 @@ class Service:
             self.publisher.keep(set(self.h.batches.state["open_summaries"]["summary"]))
         now, no_wait = START_AT + timedelta(minutes=self.minute), timedelta(0)
         self.publisher.offer(
-            offers(self.h.batches.state, now=now, look=BOUNDED.look, rewrite_after=no_wait, rewrite_most=no_wait)
+            offers(
+                self.h.batches.state,
+                now=now,
+                look=BOUNDED.look,
+                rewrite_after=no_wait,
+                rewrite_most=no_wait,
+                has=self.publisher.has,
+            )
         )
         self.minute += minutes
         await asyncio.sleep(60 * minutes)

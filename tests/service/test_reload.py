@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,22 @@ async def test_rules_hold_from_the_next_batch_on(tmp_path: Path) -> None:
             w.happen(script(200)[100:])
             await until(lambda: service.status.totals["occurrences"] == w.emitter.occurrences)
             assert service.status.totals["kept"] > 0
+
+
+async def test_what_waits_for_kcp_is_written_as_the_newest_configuration_says(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, serving(w) as service:
+        kcp = w.sandbox.kcp
+        kcp.faults = replace(kcp.faults, drop=frozenset({"create"}))
+        w.happen(script(20))
+        await until(lambda: service.status.pending_writes > 0)
+        w.configure(transform={"addLabels": {"team": "sre"}})
+        reload(service, lambda: load(w))
+        await service.settled()
+        kcp.faults = replace(kcp.faults, drop=frozenset())
+        await until(lambda: w.told() > 0 and service.status.pending_writes == 0)
+        events = [event for workspace in kcp.workspaces.values() for event in workspace.events()]
+        ours = [event["metadata"]["labels"] for event in events if "labels" in event["metadata"]]
+        assert {labels["team"] for labels in ours} == {"sre"}
 
 
 async def test_an_audit_is_told_what_no_batch_has_counted(tmp_path: Path) -> None:

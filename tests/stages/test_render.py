@@ -3,7 +3,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batcher.schema import NODES, OPEN_SUMMARIES
@@ -159,6 +159,19 @@ def test_labels_and_annotations_of_the_configuration_are_on_every_summary_and_ne
     assert event["metadata"]["labels"]["team"] == "sre"
     assert event["metadata"]["labels"]["kcp.io/sync-target"] == "us-west1"
     assert event["metadata"]["annotations"]["example.com/a"] == "b"
+
+
+@given(text=st.lists(st.sampled_from([*'"\\,}', ":null", "kcp.io/workspace", '"kcp.io/workspace":null'])).map("".join))
+@example(text='kcp.io/workspace:null,"kcp.io/workspace":null,"kcp.io/workspace":null}')
+def test_a_text_that_reads_like_a_label_without_a_value_stays_as_it_is(text: str) -> None:
+    look = Look(prefix=False, labels={"team": text}, annotations={"example.com/a": text})
+    row = frame(OPEN_SUMMARIES, [SUMMARY | {"message": text, "reason": text}])
+    event = json.loads(render(row, frame(NODES, []), now=at(0), look=look).collect()["event"][0])
+    assert (event["message"], event["reason"]) == (text, text[:128])
+    assert event["metadata"]["labels"] == {
+        "team": text, "kcp.io/sync-target": "us-west1", "batcher.kcp.io/kind": "summary",
+    }  # fmt: skip
+    assert event["metadata"]["annotations"]["example.com/a"] == text
 
 
 def test_the_prefix_can_be_left_out() -> None:

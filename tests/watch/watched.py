@@ -115,7 +115,7 @@ class Recorded(Connection):
         self.__dict__ = connection.__dict__
         self.ask = ask
 
-    def request(  # type: ignore[override, explicit-override]  # passes all on; typing.override came with 3.12
+    def request(  # type: ignore[explicit-override]  # passes all on; typing.override came with 3.12
         self, method: str, path: str, **options: Any
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         self.ask(path, options.get("params") or {})
