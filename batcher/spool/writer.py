@@ -70,8 +70,8 @@ class SpoolWriter:
         self._written = 0
         self._failure: DataDirError | None = None
         self._changed = asyncio.Condition()
-        self._begun_group = asyncio.Event()
-        self._full_group = asyncio.Event()
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self.trouble = ""
         """Why the disk takes nothing now; empty when it does."""
 
@@ -85,9 +85,7 @@ class SpoolWriter:
         self._waiting_bytes += len(section.body)
         self._waiting_lines += section.lines
         self._appended += 1
-        self._begun_group.set()
-        if self._waiting_lines >= GROUP_LINES:
-            self._full_group.set()
+        self._begin_group()
 
     async def durable(self) -> None:
         """Return when everything appended before is on disk; raise :class:`DataDirError` if it never will be."""
@@ -99,8 +97,7 @@ class SpoolWriter:
     async def run(self) -> None:
         """Write groups for ever. Raises :class:`DataDirError` when the disk cannot be trusted any more."""
         while True:
-            await self._begun_group.wait()
-            await self._linger()
+            await self._due.wait()
             group = self._take()
             try:
                 end = await self._write(await self._redacted(group))
@@ -109,13 +106,20 @@ class SpoolWriter:
                 raise
             await self._done(group, end)
 
-    async def _linger(self) -> None:
-        now = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout_at(next_tick(now, every=GROUP_SECONDS, offset=BEHIND_TICK_SECONDS)):
-                await self._full_group.wait()
-        except TimeoutError:
-            pass
+    def _begin_group(self) -> None:
+        """Have what waits written at once if it is much, else when the time has come for all that waits by then."""
+        if self._waiting_lines >= GROUP_LINES:
+            self._due.set()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            due = next_tick(loop.time(), every=GROUP_SECONDS, offset=BEHIND_TICK_SECONDS)
+            self._timer = loop.call_at(due, self._due.set)
+
+    def _end_group(self) -> None:
+        self._due.clear()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _take(self) -> list[Section]:
         group: list[Section] = []
@@ -127,9 +131,8 @@ class SpoolWriter:
             group.append(section)
         del self._waiting[: len(group)]
         self._waiting_lines -= lines
-        self._full_group.clear()
         if not self._waiting:
-            self._begun_group.clear()
+            self._end_group()
         self._writing_stamp = self._advance()
         return [msgspec.structs.replace(s, received_at=self._writing_stamp) for s in group]
 
