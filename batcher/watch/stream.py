@@ -90,7 +90,7 @@ async def _whole_lines(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIte
 
 async def _chunks(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Bytes as they come; each minute of silence on an open connection is a contact."""
-    gathering = Gathering(response)
+    gathering = Gathering(response.connection.transport if response.connection else None)  # none: all of it is here
     while True:
         minute = asyncio.timeout(CONTACT_SECONDS)
         try:
