@@ -36,6 +36,6 @@ class Gathering:
 
 
 def _tell_from(connected: socket.socket, number: int) -> None:
-    """Have it be readable when so many bytes are there; one that is closed by now, or cannot do so, is left as it is."""
+    """Have it be readable when so many bytes are there; one that is closed by now, or cannot, is left as it is."""
     with contextlib.suppress(OSError):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, number)

@@ -61,13 +61,13 @@ def came(w: Watched) -> list[tuple[float, int]]:
     return w.sink.came
 
 
-@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
-def test_what_comes_one_by_one_after_a_first_is_read_at_the_next_tick_as_one(tmp_path: Path, is_tls: bool) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_comes_one_by_one_after_a_first_is_read_at_the_next_tick_as_one(tmp_path: Path, scheme: str) -> None:
     @in_virtual_time
     async def promise() -> None:
         authority = trustme.CA()
         write_authority(tmp_path, authority)
-        async with timed(tmp_path, server_context(authority) if is_tls else None) as w:
+        async with timed(tmp_path, server_context(authority) if scheme == "https" else None) as w:
             for index in range(9):
                 w.event(f"e{index}")
                 await asyncio.sleep(0.02)
