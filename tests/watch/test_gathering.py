@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -29,14 +30,14 @@ class Timed(Sink):
 
     came: list[tuple[float, int]] = field(default_factory=list)
 
-    async def append(self, section: Section) -> None:
+    async def append(self, section: Section) -> None:  # type: ignore[explicit-override]  # typing.override came with 3.12
         await super().append(section)
         if section.kind is Kind.WATCHED:
             self.came.append((round(now(), 2), section.lines))
 
 
 @asynccontextmanager
-async def timed(folder: Path, tls: ssl.SSLContext | None = None, **spec: tuple[str, ...]) -> AsyncIterator[Watched]:
+async def timed(folder: Path, tls: ssl.SSLContext | None = None, **spec: Any) -> AsyncIterator[Watched]:
     """Watch, with a sink that is :class:`Timed`, from 100.01 s on: just behind a tick."""
     sink = Timed()
     async with sandboxed(folder, tls=tls) as cluster:
