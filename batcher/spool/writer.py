@@ -1,8 +1,9 @@
 """Group commit: many watchers append, one task writes and syncs, and everybody knows what is on disk.
 
-A group is written when it has 256 lines or is 100 ms old, whichever comes first (fdatasync is about 0.4 ms:
-one a line would cap a disk at 2,500 events a second). While the disk takes nothing, ``append`` waits and the
-sockets stay unread; nothing is dropped. A failed sync ends the process.
+A group is written when it has 256 lines or is 100 ms old, whichever comes first, or before (fdatasync is about
+0.4 ms: one a line would cap a disk at 2,500 events a second). Before, because what may wait is written every 100 ms by
+the loop's clock, just after the watches have read what they let gather. While the disk takes nothing, ``append`` waits
+and the sockets stay unread; nothing is dropped. A failed sync ends the process.
 
 This is also where time is read for a batch: a group's ``received_at`` and a cut's ``now`` come from the same
 place, so that no later line can be older than the ``now`` of a batch before it.
@@ -20,9 +21,12 @@ from batcher.errors import DataDirError, Unavailable
 from batcher.spool.frames import Section
 from batcher.spool.log import FrameEnd, Log, Recovered
 from batcher.spool.position import FRAME_LINES, Place
+from batcher.ticks import next_tick
 
 GROUP_LINES = 256
 GROUP_SECONDS = 0.1
+BEHIND_TICK_SECONDS = 0.02
+"""Behind the tick at which watches read: hundreds have appended by then what they read."""
 RETRY_SECONDS = 1.0
 BUFFER_BYTES = 8 * 1024 * 1024
 """Lines that may wait for the disk, all streams together; 100 ms of 60,000 events a second."""
@@ -66,22 +70,22 @@ class SpoolWriter:
         self._written = 0
         self._failure: DataDirError | None = None
         self._changed = asyncio.Condition()
-        self._full_group = asyncio.Event()
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self.trouble = ""
         """Why the disk takes nothing now; empty when it does."""
 
     async def append(self, section: Section) -> None:
         """Accept ``section`` for the next group; wait while too much is not on disk yet."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._waiting_bytes < BUFFER_BYTES or self._failure)
-            self._raise_failure()
-            self._waiting.append(section)
-            self._waiting_bytes += len(section.body)
-            self._waiting_lines += section.lines
-            self._appended += 1
-            if self._waiting_lines >= GROUP_LINES:
-                self._full_group.set()
-            self._changed.notify_all()
+        if self._waiting_bytes >= BUFFER_BYTES:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._waiting_bytes < BUFFER_BYTES or self._failure)
+        self._raise_failure()
+        self._waiting.append(section)
+        self._waiting_bytes += len(section.body)
+        self._waiting_lines += section.lines
+        self._appended += 1
+        self._begin_group()
 
     async def durable(self) -> None:
         """Return when everything appended before is on disk; raise :class:`DataDirError` if it never will be."""
@@ -93,9 +97,7 @@ class SpoolWriter:
     async def run(self) -> None:
         """Write groups for ever. Raises :class:`DataDirError` when the disk cannot be trusted any more."""
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._waiting)
-            await self._linger()
+            await self._due.wait()
             group = self._take()
             try:
                 end = await self._write(await self._redacted(group))
@@ -104,12 +106,20 @@ class SpoolWriter:
                 raise
             await self._done(group, end)
 
-    async def _linger(self) -> None:
-        try:
-            async with asyncio.timeout(GROUP_SECONDS):
-                await self._full_group.wait()
-        except TimeoutError:
-            pass
+    def _begin_group(self) -> None:
+        """Have what waits written at once if it is much, else when the time has come for all that waits by then."""
+        if self._waiting_lines >= GROUP_LINES:
+            self._due.set()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            due = next_tick(loop.time(), every=GROUP_SECONDS, offset=BEHIND_TICK_SECONDS)
+            self._timer = loop.call_at(due, self._due.set)
+
+    def _end_group(self) -> None:
+        self._due.clear()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _take(self) -> list[Section]:
         group: list[Section] = []
@@ -121,7 +131,8 @@ class SpoolWriter:
             group.append(section)
         del self._waiting[: len(group)]
         self._waiting_lines -= lines
-        self._full_group.clear()
+        if not self._waiting:
+            self._end_group()
         self._writing_stamp = self._advance()
         return [msgspec.structs.replace(s, received_at=self._writing_stamp) for s in group]
 

@@ -5,7 +5,7 @@ one stream that works never hides another that does not.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,21 +31,30 @@ class ClusterStatus:
     last_error: str = ""
 
 
-@dataclass
 class Report:
     """What one stream's loops tell of it."""
 
-    now: Now
-    status: ClusterStatus = field(default_factory=ClusterStatus)
+    def __init__(self, now: Now) -> None:
+        """Know nothing yet; ``now`` says when something was heard."""
+        self._now = now
+        self._status = ClusterStatus()
+        self._event_at: datetime | None = None
+        self._contact_at: datetime | None = None
+
+    @property
+    def status(self) -> ClusterStatus:
+        """Return what was told so far; made when somebody asks, which is seldom beside what is heard."""
+        return replace(self._status, last_event_at=self._event_at, last_contact_at=self._contact_at)
 
     def heard(self, *, event: bool = False) -> None:
         """Note a sign of life, and with ``event`` that it was an object."""
-        at = self.now()
-        self._change(last_contact_at=at, **({"last_event_at": at} if event else {}))
+        self._contact_at = self._now()
+        if event:
+            self._event_at = self._contact_at
 
     def listing(self) -> None:
         """Note that a list begins."""
-        self._change(phase="listing", lists=self.status.lists + 1)
+        self._change(phase="listing", lists=self._status.lists + 1)
 
     def connected(self) -> None:
         """Note that a watch is asked for, after all that went before it went well."""
@@ -59,14 +68,14 @@ class Report:
         if absent:
             self._change(phase="absent", last_error=str(error))
         else:
-            self._change(phase="waiting", last_error=str(error), restarts=self.status.restarts + 1)
+            self._change(phase="waiting", last_error=str(error), restarts=self._status.restarts + 1)
 
     def recovered(self, number: int) -> None:
         """Note what an audit found."""
-        self._change(recovered=self.status.recovered + number)
+        self._change(recovered=self._status.recovered + number)
 
     def _change(self, **changes: Any) -> None:
-        self.status = replace(self.status, **changes)
+        self._status = replace(self._status, **changes)
 
 
 class Statuses:

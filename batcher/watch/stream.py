@@ -13,6 +13,7 @@ from batcher.errors import CorruptStream, Expired, Unavailable
 from batcher.spool import Kind
 from batcher.watch.answers import refuse_errors
 from batcher.watch.feed import Cursor, Feed
+from batcher.watch.gathering import Gathering
 from batcher.watch.lines import LONGEST_LINE, Ending, error_of, read_lines
 
 WATCH_SECONDS = (240, 290)
@@ -20,10 +21,6 @@ WATCH_SECONDS = (240, 290)
 GRACE_SECONDS = 15
 """Behind ``timeoutSeconds``: only this deadline notices a half-open connection of a quiet cluster."""
 CONTACT_SECONDS = 60.0
-GATHER_SECONDS = 0.1
-"""A server sends each change as a chunk of its own; what comes meanwhile is read at once, for a tenth of the cost."""
-FEW_BYTES = 16 * 1024
-"""So little at a time is no backlog: more is read without a pause."""
 KEPT_OF_REFUSED = 64 * 1024
 
 
@@ -93,6 +90,7 @@ async def _whole_lines(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIte
 
 async def _chunks(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Bytes as they come; each minute of silence on an open connection is a contact."""
+    gathering = Gathering(response.connection.transport if response.connection else None)  # none: all of it is here
     while True:
         minute = asyncio.timeout(CONTACT_SECONDS)
         try:
@@ -106,20 +104,5 @@ async def _chunks(feed: Feed, response: aiohttp.ClientResponse) -> AsyncIterator
         else:
             if not chunk:
                 return
+            gathering.begin()
             yield chunk
-            if len(chunk) < FEW_BYTES:
-                await _let_gather(response)
-
-
-async def _let_gather(response: aiohttp.ClientResponse) -> None:
-    """Leave what comes to the kernel for a moment, so that it is one read and not one a line."""
-    if response.connection is None:  # all of the answer is here
-        return
-    protocol = response.connection.protocol
-    if protocol is None:
-        return
-    protocol.pause_reading()
-    try:
-        await asyncio.sleep(GATHER_SECONDS)
-    finally:
-        protocol.resume_reading()

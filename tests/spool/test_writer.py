@@ -67,12 +67,33 @@ async def running(folder: Path, max_bytes: int = 1 << 30) -> AsyncIterator[Spool
 @in_virtual_time
 async def test_what_many_append_within_100_ms_is_one_frame(tmp_path: Path) -> None:
     async with running(tmp_path) as spool:
-        await asyncio.gather(*(spool.writer.append(lines(f"line {n}".encode())) for n in range(40)))
+        await asyncio.sleep(0.03)
+        await asyncio.gather(*(spool.writer.append(lines(f"line {n}".encode())) for n in range(39)))
+        await asyncio.sleep(0.08)
+        await spool.writer.append(lines(b"line 39"))
         await spool.writer.durable()
         assert [[section.body for section in frame] for frame in spool.frames()] == [
             [f"line {n}\n".encode() for n in range(40)]
         ]
-        assert spool.log.tried_at == [0.1]
+        assert spool.log.tried_at == [0.12]
+
+
+@in_virtual_time
+async def test_groups_are_written_just_after_the_ticks_at_which_watches_read(tmp_path: Path) -> None:
+    async with running(tmp_path) as spool:
+        for at in (0.2, 0.4, 0.5, 0.61, 0.7):
+            await asyncio.sleep(at - asyncio.get_running_loop().time())
+            await spool.writer.append(lines(b"line"))
+        await spool.writer.durable()
+        assert spool.log.tried_at == [0.22, 0.42, 0.52, 0.62, 0.72]
+
+
+@in_virtual_time
+async def test_nothing_is_written_while_nothing_is_appended(tmp_path: Path) -> None:
+    async with running(tmp_path) as spool:
+        await spool.write(b"line")
+        await asyncio.sleep(3600)
+        assert spool.log.tried_at == [0.02]
 
 
 @in_virtual_time
@@ -81,7 +102,17 @@ async def test_256_lines_are_written_at_once(tmp_path: Path) -> None:
         await spool.write(*[b"line"] * 256)
         assert spool.log.tried_at == [0.0]
         await spool.write(*[b"line"] * 255)
-        assert spool.log.tried_at == [0.0, 0.1]
+        assert spool.log.tried_at == [0.0, 0.02]
+
+
+@in_virtual_time
+async def test_lines_that_become_256_are_written_at_once_and_the_next_wait_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as spool:
+        await asyncio.sleep(0.05)
+        await spool.writer.append(lines(b"line"))
+        await spool.write(*[b"line"] * 255)
+        await spool.write(b"line")
+        assert spool.log.tried_at == [0.05, 0.12]
 
 
 @in_virtual_time
@@ -111,7 +142,7 @@ async def test_append_waits_while_too_much_is_not_on_disk(tmp_path: Path) -> Non
         await asyncio.sleep(1.5)
         assert not waiting.done()
         await waiting
-        assert asyncio.get_running_loop().time() == pytest.approx(2.1)
+        assert asyncio.get_running_loop().time() == pytest.approx(2.02)
         await spool.writer.durable()
         assert [s.lines for frame in spool.frames() for s in frame] == [1, 1]
 
@@ -125,7 +156,7 @@ async def test_a_disk_that_takes_nothing_is_tried_every_second_and_nothing_is_lo
         assert spool.writer.trouble == "spool: No space left on device"
         await spool.writer.durable()
         assert spool.writer.trouble == ""
-        assert spool.log.tried_at == [0.1, 1.1, 2.1]
+        assert spool.log.tried_at == [0.02, 1.02, 2.02]
         assert [s.body for frame in spool.frames() for s in frame] == [b"line\n"]
 
 
