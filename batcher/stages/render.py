@@ -28,6 +28,8 @@ _LONGEST = {
     "reporting_controller": 128,
 }  # fmt: skip
 """Characters: what an API server takes of the new-style fields, and more than any real one has of the others."""
+_LONGEST_ORIGIN = 200
+"""Characters of whose it is, in front of a message that has room left whatever they are; an annotation has them all."""
 _LOGICAL = "^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$"
 _NO_CAUSES = empty(KNOWN_CAUSES).lazy()
 _NULL = r'"(?:batcher\.)?kcp\.io/[a-z-]+":null'
@@ -199,13 +201,13 @@ def _message() -> pl.Expr:
     """The newest message, said to vary when it did, within 1024 bytes."""
     text = pl.col("message")
     # A character is at most four bytes, so a quarter of the room always fits; most text is ASCII and needs no cut.
-    cut = pl.concat_str(text.str.slice(0, _ROOM // 4 - 1), pl.lit("…"))
+    cut = pl.concat_str(text.str.slice(0, (_ROOM // 4 - 1).clip(0)), pl.lit("…"))
     return pl.concat_str("start", pl.when(_FITS).then(text).otherwise(cut), "end")
 
 
 def _start(*, prefix: bool) -> pl.Expr:
     """What is in front of the message: whose it is, or the words of a summary of many."""
-    origin = pl.col("origin").str.strip_chars("/")
+    origin = pl.col("origin").str.strip_chars("/").str.slice(0, _LONGEST_ORIGIN)
     whose = pl.when(origin == "").then(pl.lit("")).otherwise(pl.concat_str(origin, pl.lit(" ")))
     cluster = pl.when(_SEVERAL).then(pl.lit("several clusters")).otherwise("cluster")
     named = pl.concat_str(pl.lit("["), whose, cluster, pl.lit("] ")) if prefix else pl.lit("")

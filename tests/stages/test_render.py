@@ -87,6 +87,14 @@ def test_the_name_is_a_dns_subdomain_whatever_the_object_is_called(hostile: str)
     assert len(name) <= 253
 
 
+@pytest.mark.parametrize("letter", ["a", "\U0001f600"])
+def test_a_workspace_with_a_long_path_leaves_room_for_the_message(letter: str) -> None:
+    _, event = rendered(origin=f"root:{letter * 2000}/web", message="pulling " + "x" * 2000)
+    assert event["message"].startswith(f"[root:{letter}")
+    assert "] pulling" in event["message"]
+    assert len(event["message"].encode()) <= 1024
+
+
 @given(st.text(max_size=400), st.integers(1, 8), st.booleans())
 def test_a_message_stays_within_1024_bytes_and_ends_with_what_must_be_said(text: str, times: int, vary: bool) -> None:  # noqa: FBT001
     _, event = rendered(message=text * times, messages_vary=vary)
