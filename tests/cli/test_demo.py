@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.called import called
 from tests.service.world import batcher, finish, until
 
 DUMP = Path(__file__).parent.parent / "real-events" / "k3s-default.json"
@@ -30,10 +31,9 @@ async def test_the_outage_is_one_incident_by_its_cause_in_the_clusters_that_have
     assert {cluster["cluster"] for cluster in incident["clusters"]} == {"us-west1", "eu-central1"}
     assert incident["absent"] == ["ap-south1"]
     assert incident["cause"].startswith("rollout of Deployment web at ")
-    async with batcher("incidents", "describe", incident["id"], "--data-dir", str(tmp_path / "d")) as described:
-        out, err = await described.communicate()
-    assert (described.returncode, err) == (0, b"")
-    assert "not in       ap-south1" in out.decode().splitlines()
+    code, out, err = await called("incidents", "describe", incident["id"], "--data-dir", str(tmp_path / "d"))
+    assert (code, err) == (0, "")
+    assert "not in       ap-south1" in out.splitlines()
 
 
 async def test_a_relist_in_the_middle_repeats_events_and_adds_nothing(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ async def test_a_replayed_dump_is_summed_up_in_the_workspace_and_the_archive(tmp
         report = json.loads((await demo.communicate())[0])
     assert (report["received"], report["occurrences"], report["true_occurrences"]) == (56, 99, 99)
     assert (report["summaries"], report["published"], report["dead_lettered"]) == (35, 35, 0)
-    async with batcher("events", "-A", "--output", "json", "--data-dir", str(tmp_path / "d")) as events:
-        archived = json.loads((await events.communicate())[0])["items"]
+    _, out, _ = await called("events", "-A", "--output", "json", "--data-dir", str(tmp_path / "d"))
+    archived = json.loads(out)["items"]
     assert (len(archived), sum(event["count"] for event in archived)) == (56, 99)
 
 
@@ -102,14 +102,12 @@ async def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) 
 
 @pytest.mark.parametrize("command", ["verify", "events"])
 async def test_a_folder_without_data_is_told_in_one_line(tmp_path: Path, command: str) -> None:
-    async with batcher(command, "--data-dir", str(tmp_path)) as asked:
-        _, err = await asked.communicate()
-    assert asked.returncode == 1
-    assert err.decode().splitlines() == [f"{tmp_path}: no batcher data here; give the --data-dir of a run"]
+    code, _, err = await called(command, "--data-dir", str(tmp_path))
+    assert code == 1
+    assert err.splitlines() == [f"{tmp_path}: no batcher data here; give the --data-dir of a run"]
 
 
 async def test_run_without_a_configuration_says_where_an_example_is() -> None:
-    async with batcher("run") as run:
-        _, err = await run.communicate()
-    assert run.returncode == 2
-    assert err.decode().splitlines() == ["run: give --config FILE (an example: deploy/examples/one-cluster.yaml)"]
+    code, _, err = await called("run")
+    assert code == 2
+    assert err.splitlines() == ["run: give --config FILE (an example: deploy/examples/one-cluster.yaml)"]
