@@ -1,4 +1,4 @@
-"""A command that is called in this process tells what its own process would tell, to the byte."""
+"""A command that is called tells what a process of its own would tell, to the byte."""
 
 from pathlib import Path
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from batcher.archive.read import open_to_read, scan
 from batcher.archive.rewrite import held
@@ -26,6 +27,7 @@ def counted(w: World) -> int:
     return int(scan(w.folder / "archive", "occurrences", staged).collect()["grew"].sum())
 
 
+@pytest.mark.slow
 async def test_a_service_compacts_its_archive_while_it_batches_and_delivers(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.configure(archive={"path": str(tmp_path / "archive"), "interval": "300ms", "compactEvery": "1s"})
