@@ -81,7 +81,7 @@ def happens(h: History, minute: int) -> None:
     )
 
 
-@settings(max_examples=max(8, settings().max_examples // 10))  # a directory with dozens of files each
+@settings(max_examples=max(5, settings().max_examples // 10))  # a directory with dozens of files each
 @given(
     every=st.integers(1, 4),
     many=st.integers(5, 12),

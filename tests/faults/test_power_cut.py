@@ -19,7 +19,7 @@ from tests.faults.lives import GROUPS, Promised, finish, life
 from tests.faults.volume import Killed, Kind, Luck, Recorder, Step, after_power_cut, write_out
 
 SEED = int(os.environ.get("SEED", "1"))
-TRIED = 15
+TRIED = 8
 """Power cuts in ``make test``; there are about 300 different ones."""
 
 

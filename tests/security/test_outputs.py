@@ -33,6 +33,8 @@ from tests.security.corpus import HUGE, LINES, SENTINEL, TEXTS, event, events, h
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
 
+pytestmark = pytest.mark.xdist_group("hostile")  # one run for all of them
+
 CLUSTERS = ("us-west1", "eu-central1")
 OF_A_CLUSTER = 5 * len(TEXTS) + 3
 """Occurrences: three of each text in a namespace that has a workspace, two where the text is the namespace."""
