@@ -1,6 +1,6 @@
 """Power fails anywhere; and no sync and no rename can be spared: without it, some power cut breaks a promise.
 
-Which steps are tried follows from ``SEED`` (default 1); ``make soak`` tries all of them.
+Which steps are tried follows from ``SEED`` (default 1); ``make test-thorough`` tries all of them.
 """
 
 import itertools
