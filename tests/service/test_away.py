@@ -146,11 +146,11 @@ async def test_after_a_day_without_kcp_what_is_older_than_an_hour_is_a_dead_lett
         most_open = most_pending = 0
         on_disk = []
         with away(s.kcp):
-            for hour in range(24):
-                await s.tick(s.happen([f"w{hour}-{n}" for n in range(30)], 1), minutes=60)
+            for half_hour in range(48):
+                await s.tick(s.happen([f"w{half_hour}-{n}" for n in range(15)], 1), minutes=30)
                 most_open = max(most_open, len(s.h.batches.state["open_summaries"]))
                 most_pending = max(most_pending, s.publisher.status.pending)
-                if hour % 2:
+                if half_hour % 4 == 3:
                     s.deliver()
                     on_disk.append(s.disk_bytes)
         assert most_open <= 60

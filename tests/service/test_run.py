@@ -129,6 +129,7 @@ async def test_status_says_what_runs_which_cluster_is_away_and_that_it_was_stopp
             w.happen(script(20))
             reachable = sum(h.times for h in script(20) if h.cluster != "ap-south1")
             await until(lambda: w.totals().get("occurrences") == reachable)
+            await until((w.directory.root / "status.json").exists)
             code, out, _ = await called(*where)
             rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if line}
             assert (code, rows["service"]) == (0, "running,")
