@@ -50,7 +50,7 @@ demo: $(READY) ## Play a scripted outage on this machine (ARGS="--duration 30s")
 	@$(BIN)/batcher demo $(ARGS)
 
 test: $(READY) ## Run the tests in two processes (PYTEST_ARGS="-k spool"; WORKERS=0 for one)
-	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow and not soak" $(PYTEST_ARGS)
+	POLARS_MAX_THREADS=1 $(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow and not soak" $(PYTEST_ARGS)
 
 test-thorough: $(READY) ## Run the slow tests too, and properties with many examples (EXAMPLES=nightly)
 	HYPOTHESIS_PROFILE=$(EXAMPLES) $(PYTEST) -n $(WORKERS) --dist loadgroup --timeout=3600 -m "not soak" $(PYTEST_ARGS)
