@@ -56,7 +56,8 @@ class _Caller:
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         assert answer, f"the process that is called died: {self._process.wait()}"
-        return msgspec.json.decode(answer, type=Told)
+        told: Told = msgspec.json.decode(answer, type=Told)
+        return told
 
     def end(self) -> None:
         """Let it go, which it does when nobody can call any more."""
