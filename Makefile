@@ -15,13 +15,15 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 KILLS ?= 20
 SOAK_SECONDS ?= 600
+EXAMPLES ?= ci
 PYTEST := $(BIN)/pytest -rs
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE :=   # tests start batcher a hundred times: it is compiled once
 export KILLS SOAK_SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types imports check kcp soak quality bench bench-quick bench-compare bench-table schema manifests sbom requirements clean
+.PHONY: help setup demo test test-thorough lint format types imports check kcp soak quality bench bench-quick bench-compare bench-table schema manifests sbom requirements clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
@@ -48,7 +50,10 @@ demo: $(READY) ## Play a scripted outage on this machine (ARGS="--duration 30s")
 	@$(BIN)/batcher demo $(ARGS)
 
 test: $(READY) ## Run the tests in two processes (PYTEST_ARGS="-k spool"; WORKERS=0 for one)
-	$(PYTEST) -n $(WORKERS) -m "not slow and not soak" $(PYTEST_ARGS)
+	POLARS_MAX_THREADS=1 $(PYTEST) -n $(WORKERS) --dist loadgroup -m "not slow and not soak" $(PYTEST_ARGS)
+
+test-thorough: $(READY) ## Run the slow tests too, and properties with many examples (EXAMPLES=nightly)
+	HYPOTHESIS_PROFILE=$(EXAMPLES) $(PYTEST) -n $(WORKERS) --dist loadgroup --timeout=3600 -m "not soak" $(PYTEST_ARGS)
 
 lint: $(READY) ## Look for mistakes and for another layout than the formatter's
 	$(BIN)/ruff check $(CODE)

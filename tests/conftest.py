@@ -1,5 +1,8 @@
 """Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: how many examples a property is tried with.
 
+``dev`` is what ``make test`` takes, ``ci`` what ``make test-thorough`` does. Properties of histories, of which an
+example is a whole run, take a share of that; the share is what keeps ``make test`` short.
+
 No deadline in any of them: another process on the machine must not make a property fail.
 """
 

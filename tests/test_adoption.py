@@ -320,7 +320,7 @@ def timed(waits: Sequence[Happening]) -> list[Happening]:
 CONFIGURED = replace(RULES, mapping=(Rule("*", "web", "root:c"),))
 
 
-histories = settings(max_examples=max(8, settings().max_examples // 5))  # a batch for each step of a story
+histories = settings(max_examples=max(5, settings().max_examples // 5))  # a batch for each step of a story
 
 
 @histories

@@ -327,7 +327,7 @@ Delivery = tuple[str, int, int, bool, bool]
 """Event name, resourceVersion, cumulative count, whether it is quarantined first, whether a batch ends here."""
 
 
-@settings(max_examples=max(10, settings().max_examples // 10), deadline=None)
+@settings(max_examples=max(5, settings().max_examples // 10))
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(1, 5), st.integers(1, 5), st.booleans(), st.booleans()),

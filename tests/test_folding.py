@@ -138,7 +138,7 @@ happened = st.lists(
     ),
     min_size=1, max_size=10,
 )  # fmt: skip
-stories = settings(max_examples=max(6, settings().max_examples // 5))
+stories = settings(max_examples=max(5, settings().max_examples // 5))
 """A batch of 50 ms a happening, and twice: a fifth of the examples of other properties."""
 
 

@@ -365,7 +365,7 @@ deliveries = st.lists(
     min_size=1, max_size=12,
 )  # fmt: skip
 cuts = st.lists(st.floats(0, 1), max_size=4)
-histories = settings(max_examples=max(8, settings().max_examples // 5))
+histories = settings(max_examples=max(5, settings().max_examples // 5))
 """A history is several batches of 80 ms each: a fifth of the examples of other properties."""
 
 Frames = list[tuple[float, list[Section]]]

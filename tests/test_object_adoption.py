@@ -240,7 +240,7 @@ def test_an_object_that_was_deleted_is_forgotten_after_two_ttls_wherever_batches
     assert [len(after(story[:2], until=minute)["objects"]) for minute in (121, 121.1)] == [1, 0]
 
 
-stories = settings(max_examples=max(8, settings().max_examples // 4))
+stories = settings(max_examples=max(6, settings().max_examples // 4))
 """A story is up to nine batches of 50 ms, often twice."""
 OBJECT_LINES = st.builds(
     Object, st.sampled_from(["u1", "u1", "u2"]), st.sampled_from(["", "root-a", "root-b"]),

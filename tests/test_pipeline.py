@@ -380,7 +380,7 @@ happenings = st.lists(
     ),
     min_size=1, max_size=8,
 )  # fmt: skip
-stories = settings(max_examples=max(6, settings().max_examples // 5))
+stories = settings(max_examples=max(5, settings().max_examples // 5))
 """A story is a batch of 30 ms a happening: a fifth of the examples of other properties."""
 
 

@@ -38,7 +38,7 @@ RULES = Rules(
 Delivery = tuple[str, str, int, int, int, int]
 """cluster, event name, resourceVersion, cumulative count, minutes since the delivery before, incarnation."""
 
-histories = settings(max_examples=max(8, settings().max_examples // 4))
+histories = settings(max_examples=max(6, settings().max_examples // 4))
 """A history is several batches of 30 ms each: a quarter of the examples of other properties."""
 
 

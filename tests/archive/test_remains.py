@@ -123,14 +123,24 @@ RELIST = received(listed(event("a", 97, count=97), event("b96", 1096, minute=36,
 AFTER = [RELIST, *(received(watched(*pods(minute, minute + 1)), minute=minute) for minute in (102, 106, 130, 140))]
 
 
-def test_no_row_no_slot_no_total_changes_when_a_new_directory_goes_on_with_the_archive(tmp_path: Path) -> None:
-    with history(tmp_path / "whole") as h:
-        for step in [*BEFORE, *AFTER]:
-            step(h)
-        expected = told(h, tmp_path / "none")
-    with history(tmp_path / "lost") as h:
+@pytest.fixture(scope="module")
+def hundred_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which :data:`BEFORE` has happened, and nothing is delivered."""
+    folder = tmp_path_factory.mktemp("hundred") / "data"
+    with history(folder) as h:
         for step in BEFORE:
             step(h)
+    return folder
+
+
+def test_no_row_no_slot_no_total_changes_when_a_new_directory_goes_on_with_the_archive(
+    hundred_minutes: Path, tmp_path: Path
+) -> None:
+    with history(shutil.copytree(hundred_minutes, tmp_path / "whole")) as h:
+        for step in AFTER:
+            step(h)
+        expected = told(h, tmp_path / "none")
+    with history(shutil.copytree(hundred_minutes, tmp_path / "lost")) as h:
         deliver(h, tmp_path / "archive")
     shutil.rmtree(tmp_path / "lost")
     new = DataDirectory(tmp_path / "new")
@@ -154,34 +164,43 @@ FEW = replace(RULES, max_keys=2, max_live=48, event_ttl=timedelta(minutes=5), lo
 """With so short a TTL and slot, all that is read of an archive is the last quarter of an hour."""
 
 
+PAIRS = [
+    received(watched(*(event(name, 10 * n + m, count=n + 1) for m, name in enumerate(pair, 1))), minute=9 * n)
+    for n, pair in enumerate(["ab", "cd", "ae", "fc", "bg", "ah", "ai"])
+]
+
+
+@pytest.fixture(scope="module")
+def not_lost(tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, pl.DataFrame]:
+    """What is told where :data:`PAIRS` happen in one directory, and which places are taken."""
+    folder = tmp_path_factory.mktemp("pairs")
+    with history(folder / "whole", rules=FEW) as h:
+        for happens in PAIRS:
+            happens(h)
+        expected = told(h, folder / "none")
+        assert {"", "folded"} == set(expected.summaries["kind"])
+        return expected, h.batches.state["places"].sort("level", "key")
+
+
 @pytest.mark.parametrize("lost_after", [1, 3, 5])
 def test_who_has_a_summary_of_its_own_and_who_has_not_is_the_same_after_a_take_over(
-    tmp_path: Path, lost_after: int
+    not_lost: tuple[Told, pl.DataFrame], tmp_path: Path, lost_after: int
 ) -> None:
-    names = ["ab", "cd", "ae", "fc", "bg", "ah", "ai"]
-    steps = [
-        received(watched(*(event(name, 10 * n + m, count=n + 1) for m, name in enumerate(pair, 1))), minute=9 * n)
-        for n, pair in enumerate(names)
-    ]
-    with history(tmp_path / "whole", rules=FEW) as h:
-        for happens in steps:
-            happens(h)
-        expected = told(h, tmp_path / "none"), h.batches.state["places"].sort("level", "key")
-        assert {"", "folded"} == set(expected[0].summaries["kind"])
+    expected, places = not_lost
     with history(tmp_path / "lost", rules=FEW) as h:
-        for happens in steps[:lost_after]:
+        for happens in PAIRS[:lost_after]:
             happens(h)
         deliver(h, tmp_path / "archive")
     new = DataDirectory(tmp_path / "new")
     take_over(new, tmp_path / "archive", minute=9 * (lost_after - 1), rules=FEW)
     with history(new, rules=FEW) as h:
-        for happens in steps[lost_after:]:
+        for happens in PAIRS[lost_after:]:
             happens(h)
         found = told(h, tmp_path / "archive")
-        assert found.slots.equals(expected[0].slots)
-        again = found.summaries.join(expected[0].summaries, on="summary", how="semi")
-        assert again.equals(expected[0].summaries)
-        assert h.batches.state["places"].sort("level", "key").equals(expected[1])
+        assert found.slots.equals(expected.slots)
+        again = found.summaries.join(expected.summaries, on="summary", how="semi")
+        assert again.equals(expected.summaries)
+        assert h.batches.state["places"].sort("level", "key").equals(places)
         assert failed(h, tmp_path / "archive") == []
 
 
@@ -374,32 +393,52 @@ def of_clusters(*events: bytes) -> list[Section]:
     return [msgspec.structs.replace(watched(*events, stream=s), cluster=c) for c, s in streams.items()]
 
 
+def goes_on(h: History, minutes: range) -> None:
+    for minute in minutes:
+        h.batch(*of_clusters(event("a", minute + 1, count=minute + 1)), minute=minute, outcomes=h.written())
+
+
+def members(h: History) -> pl.DataFrame:
+    return h.batches.state["members"].select(MEMBER_TOTALS).sort("incident", "summary")
+
+
+def over(h: History) -> list[tuple[object, ...]]:
+    """The incidents when all have ended."""
+    h.batch(minute=60, outcomes=h.written())
+    staged = staged_paths(h.directory)["incidents"]
+    return scan(h.directory.archive, "incidents", staged).select("incident", "occurrences").collect().rows()
+
+
+class Incident(NamedTuple):
+    """An incident of twenty minutes: its members at the end, its name on their summaries, and what is told of it."""
+
+    members: pl.DataFrame
+    labels: set[str]
+    over: list[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def incident(tmp_path_factory: pytest.TempPathFactory) -> Incident:
+    """As it is where no directory is lost."""
+    with history(tmp_path_factory.mktemp("incident") / "whole", rules=CORRELATING) as h:
+        goes_on(h, range(20))
+        return Incident(members(h), set(h.batches.state["open_summaries"]["incident"]), over(h))
+
+
 @pytest.mark.parametrize("last", [2, 8, 12])
-def test_an_incident_goes_on_under_its_name_when_a_new_directory_takes_over(tmp_path: Path, last: int) -> None:
-    def play(h: History, minutes: range) -> None:
-        for minute in minutes:
-            h.batch(*of_clusters(event("a", minute + 1, count=minute + 1)), minute=minute, outcomes=h.written())
-
-    def ended(h: History) -> list[tuple[object, ...]]:
-        h.batch(minute=60, outcomes=h.written())
-        staged = staged_paths(h.directory)["incidents"]
-        return scan(tmp_path / "archive", "incidents", staged).select("incident", "occurrences").collect().rows()
-
-    with history(tmp_path / "whole", rules=CORRELATING) as h:
-        play(h, range(20))
-        expected = h.batches.state["members"].select(MEMBER_TOTALS).sort("incident", "summary")
-        labels = set(h.batches.state["open_summaries"]["incident"])
-        incidents = ended(h)
+def test_an_incident_goes_on_under_its_name_when_a_new_directory_takes_over(
+    incident: Incident, tmp_path: Path, last: int
+) -> None:
     with history(tmp_path / "lost", rules=CORRELATING) as h:
-        play(h, range(last))
+        goes_on(h, range(last))
         deliver(h, tmp_path / "archive")
     new = DataDirectory(tmp_path / "new")
     take_over(new, tmp_path / "archive", minute=last, rules=CORRELATING)
     with history(new, rules=CORRELATING) as h:
-        play(h, range(last, 20))
-        assert h.batches.state["members"].select(MEMBER_TOTALS).sort("incident", "summary").equals(expected)
-        assert set(h.batches.state["open_summaries"]["incident"]) == labels
-        assert (ended(h), len(incidents)) == (incidents, 1)
+        goes_on(h, range(last, 20))
+        assert members(h).equals(incident.members)
+        assert set(h.batches.state["open_summaries"]["incident"]) == incident.labels
+        assert (over(h), len(incident.over)) == (incident.over, 1)
         assert failed(h, tmp_path / "archive") == []
 
 
@@ -477,13 +516,22 @@ STEPS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("killed", STEPS)
-def test_killed_anywhere_a_take_over_is_finished_by_the_next_start(tmp_path: Path, killed: str) -> None:
-    archive = tmp_path / "archive"
-    with history(tmp_path / "lost") as h:
+@pytest.fixture(scope="module")
+def twenty_minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of a directory that was lost after its fifth batch."""
+    folder = tmp_path_factory.mktemp("twenty")
+    with history(folder / "lost") as h:
         for happens in BEFORE[:5]:
             happens(h)
-        deliver(h, archive)
+        deliver(h, folder / "archive")
+    return folder / "archive"
+
+
+@pytest.mark.parametrize("killed", STEPS)
+def test_killed_anywhere_a_take_over_is_finished_by_the_next_start(
+    twenty_minutes: Path, tmp_path: Path, killed: str
+) -> None:
+    archive = shutil.copytree(twenty_minutes, tmp_path / "archive")
     with pytest.raises(KeyboardInterrupt):
         take_over(Dying(tmp_path / "new", killed), archive, minute=20)
     new = DataDirectory(tmp_path / "new")
@@ -739,11 +787,11 @@ def test_an_archive_without_rows_has_nothing_to_go_on_with(tmp_path: Path) -> No
         assert h.batch(watched(event("a", 1)), minute=2).batch == 1
 
 
-def test_an_archive_that_was_compacted_is_taken_over_as_it_would_have_been(tmp_path: Path) -> None:
+def test_an_archive_that_was_compacted_is_taken_over_as_it_would_have_been(
+    hundred_minutes: Path, tmp_path: Path
+) -> None:
     archive, kept = tmp_path / "archive", tmp_path / "kept"
-    with history(tmp_path / "lost") as h:
-        for step in BEFORE:
-            step(h)
+    with history(shutil.copytree(hundred_minutes, tmp_path / "lost")) as h:
         deliver(h, archive)
     shutil.copytree(archive, kept)
     compact_all(kept, now=START_AT + timedelta(days=1))

@@ -1,6 +1,8 @@
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from polars.testing import assert_frame_equal
@@ -75,26 +77,49 @@ STEPS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_batch_that_was_killed_anywhere_is_as_if_it_had_not_been(tmp_path: Path, step: str) -> None:
-    with history(tmp_path / "whole", snapshot_every=3) as h:
-        expected = play(h, 1, 4)
-        expected_state = h.batches.state
-    with history(tmp_path / "killed", snapshot_every=3) as h:
+def staged_names(directory: DataDirectory) -> list[Path]:
+    return [path.relative_to(directory.root) for path in sorted(directory.staged.rglob("*.parquet"))]
+
+
+class Undisturbed(NamedTuple):
+    """Four batches that nobody killed: their commits, the state after them, and what they staged."""
+
+    commits: list[Commit]
+    state: State
+    staged: list[Path]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    with history(tmp_path_factory.mktemp("undisturbed") / "data", snapshot_every=3) as h:
+        return Undisturbed(play(h, 1, 4), h.batches.state, staged_names(h.directory))
+
+
+@pytest.fixture(scope="module")
+def two_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory after the first two of them."""
+    folder = tmp_path_factory.mktemp("two") / "data"
+    with history(folder, snapshot_every=3) as h:
         play(h, 1, 2)
-    with pytest.raises(KeyboardInterrupt), history(Dying(tmp_path / "killed", step), snapshot_every=3) as h:
+    return folder
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_batch_that_was_killed_anywhere_is_as_if_it_had_not_been(
+    undisturbed: Undisturbed, two_batches: Path, tmp_path: Path, step: str
+) -> None:
+    killed = shutil.copytree(two_batches, tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt), history(Dying(killed, step), snapshot_every=3) as h:
         play(h, 3, 3)
-    with history(tmp_path / "killed", snapshot_every=3) as h:
+    with history(killed, snapshot_every=3) as h:
         planned = step in {"after the plan", "before the changes", "before the commit"}
-        assert h.finished == (expected[2] if planned else None)
+        assert h.finished == (undisturbed.commits[2] if planned else None)
         if step == "after the rules":  # the frame is there, and no plan for it: it is the next batch's
             h.batch(minute=30, outcomes=h.written())
-        assert h.batches.last == expected[2]
-        assert play(h, 4, 4) == expected[3:]
-        assert_same_state(h.batches.state, expected_state)
-        names = [path.relative_to(h.directory.root) for path in sorted(h.directory.staged.rglob("*.parquet"))]
-    whole = DataDirectory(tmp_path / "whole")
-    assert names == [path.relative_to(whole.root) for path in sorted(whole.staged.rglob("*.parquet"))]
+        assert h.batches.last == undisturbed.commits[2]
+        assert play(h, 4, 4) == undisturbed.commits[3:]
+        assert_same_state(h.batches.state, undisturbed.state)
+        assert staged_names(h.directory) == undisturbed.staged
 
 
 def test_batches_are_numbered_from_1_and_each_begins_where_the_one_before_ended(tmp_path: Path) -> None:

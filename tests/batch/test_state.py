@@ -93,7 +93,7 @@ def test_what_is_put_keeps_no_texts_of_other_rows_in_memory() -> None:
     assert held < sum(map(len, names)) / 10
 
 
-@settings(max_examples=max(8, settings().max_examples // 10))  # a directory with dozens of files each
+@settings(max_examples=max(5, settings().max_examples // 10))  # a directory with dozens of files each
 @given(
     every=st.integers(1, 4),
     many=st.integers(5, 12),

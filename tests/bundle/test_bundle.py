@@ -17,6 +17,7 @@ from batcher.bundle.secrets import MASK, Scrubber, known_secrets
 from batcher.sandbox.identity import Identity
 from batcher.sandbox.kubeconfig import write_kubeconfig
 from batcher.sandbox.resources import EVENTS
+from tests.called import called
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
 from tests.settings.files import valid
@@ -36,11 +37,10 @@ def unpacked(path: Path) -> dict[str, str]:
 
 
 async def bundled(w: World, out: str, *arguments: str) -> dict[str, str]:
-    async with batcher("debug", "bundle", "--config", str(w.config), "-o", str(w.folder / out), *arguments) as process:
-        shown, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
+    code, shown, err = await called("debug", "bundle", "--config", str(w.config), "-o", str(w.folder / out), *arguments)
+    assert code == 0, err
     for canary in (TOKEN, OTHER_TOKEN):
-        assert canary not in (shown + err).decode()
+        assert canary not in shown + err
     return unpacked(w.folder / out)
 
 
@@ -133,9 +133,8 @@ async def test_only_its_owner_can_read_a_bundle_and_none_is_written_over(tmp_pat
             assert [m.name for m in archive] == [f"batcher-bundle/{name}" for name in sorted(members)]
             assert {(m.mode, m.uid, m.gid, m.type) for m in archive} == {(0o600, 0, 0, tarfile.REGTYPE)}
         before = out.read_bytes()
-        async with batcher("debug", "bundle", "--config", str(w.config), "-o", str(out)) as process:
-            _, err = await process.communicate()
-        assert (process.returncode, err.decode()) == (2, f"{out}: is there already; give another name\n")
+        code, _, err = await called("debug", "bundle", "--config", str(w.config), "-o", str(out))
+        assert (code, err) == (2, f"{out}: is there already; give another name\n")
         assert out.read_bytes() == before
 
 
@@ -148,10 +147,9 @@ async def test_what_is_damaged_or_wrong_takes_nothing_else_with_it(tmp_path: Pat
         w.config.write_text(f"surprise: {TOKEN}\n{TOKEN}: 1\n", encoding="utf-8")
         out = tmp_path / "bundle.tar.gz"
         where = ("--config", str(w.config), "--data-dir", str(w.directory.root))
-        async with batcher("debug", "bundle", *where, "-o", str(out)) as process:
-            await process.communicate()
+        code, _, _ = await called("debug", "bundle", *where, "-o", str(out))
         members = unpacked(out)
-        assert process.returncode == 0
+        assert code == 0
         assert members["status.json"] == members["metrics.txt"] == "not here: DataDirError\n"
         assert "surprise: is wrong\n" in members["config.yaml"]
         assert json.loads(members["quarantine.json"]) == []

@@ -15,8 +15,9 @@ from batcher.check import Level, Report, check_all
 from batcher.sandbox.identity import Identity
 from batcher.sandbox.kubeconfig import write_kubeconfig
 from batcher.sandbox.resources import EVENTS, LEASES
+from tests.called import called
 from tests.service.test_targets import back_off
-from tests.service.world import World, batcher, world
+from tests.service.world import World, world
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -180,11 +181,10 @@ async def test_a_token_that_ends_is_told_before_and_after_and_never_shown(tmp_pa
         assert results(report, "cluster", "us-west1")["credential"] == "WARN"
         assert results(report, "cluster", "eu-central1")["credential"] == "FAIL"
         for output in ("text", "wide", "json", "yaml"):
-            async with batcher("check", "--config", str(w.config), "-o", output) as process:
-                out, err = await process.communicate()
-            assert process.returncode == 1
+            code, out, err = await called("check", "--config", str(w.config), "-o", output)
+            assert code == 1
             for token in (soon, over, w.sandbox.token):
-                assert token not in (out + err).decode()
+                assert token not in out + err
 
 
 def by_token(w: World, name: str, *verbs: str) -> Path:
@@ -268,26 +268,21 @@ async def test_the_lease_of_an_election_is_asked_for_and_not_taken(tmp_path: Pat
 async def test_the_command_shows_a_line_a_check_and_its_exit_code_says_whether_one_failed(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         emit(w, "web")
-        async with batcher("check", "--config", str(w.config)) as process:
-            out, err = await process.communicate()
-        assert (process.returncode, err) == (0, b"")
-        lines = out.decode().splitlines()
+        code, out, err = await called("check", "--config", str(w.config))
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
         assert lines[0].split() == ["RESULT", "OF", "CHECK", "DETAIL"]
         assert {line.split()[0] for line in lines[1:]} == {"OK", "WARN"}  # no Event of the other clusters is mapped
-        async with batcher("check", "--config", str(w.config), "-o", "json") as process:
-            document = json.loads((await process.communicate())[0])
-        assert [len(document["checks"]), process.returncode] == [len(lines) - 1, 0]
+        code, out, _ = await called("check", "--config", str(w.config), "-o", "json")
+        assert [len(json.loads(out)["checks"]), code] == [len(lines) - 1, 0]
         cluster = w.sandbox.clusters["us-west1"]
         cluster.faults = replace(cluster.faults, drop=frozenset({"list"}))
-        async with batcher("check", "--config", str(w.config)) as process:
-            out, _ = await process.communicate()
-        assert process.returncode == 1
-        assert [line.split()[:3] for line in out.decode().splitlines() if line.startswith("FAIL")] == [
+        code, out, _ = await called("check", "--config", str(w.config))
+        assert code == 1
+        assert [line.split()[:3] for line in out.splitlines() if line.startswith("FAIL")] == [
             ["FAIL", "cluster", "us-west1"]
         ]
-        async with batcher("check") as process:
-            _, err = await process.communicate()
-        assert (process.returncode, err.decode()) == (2, "check: give --config FILE\n")
+        assert await called("check") == (2, "", "check: give --config FILE\n")
 
 
 async def test_a_kubeconfig_that_is_no_yaml_is_told_without_the_line_that_may_have_the_token(tmp_path: Path) -> None:
@@ -295,8 +290,7 @@ async def test_a_kubeconfig_that_is_no_yaml_is_told_without_the_line_that_may_ha
         (tmp_path / "broken").write_text("users:\n- user: {token: canary: token}\n", encoding="utf-8")
         document = yaml.safe_load(w.config.read_text())
         w.configure(clusters=[{"name": "us-west1", "kubeconfig": str(tmp_path / "broken")}], kcp=document["kcp"])
-        async with batcher("check", "--config", str(w.config), "-o", "json") as process:
-            out, err = await process.communicate()
-        assert process.returncode == 1
-        assert "no YAML (line 2, column 23)" in out.decode()
-        assert b"canary" not in out + err
+        code, out, err = await called("check", "--config", str(w.config), "-o", "json")
+        assert code == 1
+        assert "no YAML (line 2, column 23)" in out
+        assert "canary" not in out + err

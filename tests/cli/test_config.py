@@ -1,4 +1,4 @@
-"""``batcher config`` as a process: what is printed where, and the exit codes."""
+"""``batcher config``: what is printed where, and the exit codes."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.called import Told, called
 from tests.service.world import batcher
 from tests.settings.files import document, folder
 
 
-async def config(*arguments: str) -> tuple[int | None, str, str]:
-    async with batcher("config", *arguments) as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def config(*arguments: str) -> Told:
+    return await called("config", *arguments)
 
 
 def written(path: Path, **changes: Any) -> str:

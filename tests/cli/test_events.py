@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import yaml
 
+from tests.called import Told, called
 from tests.history import history
 from tests.sections import event, watched
 from tests.service.world import batcher
@@ -31,10 +32,8 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-async def run(*arguments: str) -> tuple[int | None, str, str]:
-    async with batcher("events", *arguments) as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def run(*arguments: str) -> Told:
+    return await called("events", *arguments)
 
 
 async def test_a_table_cannot_be_disturbed_by_what_an_event_says(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""``batcher failed`` and ``batcher verify`` as processes, beside a service and without one."""
+"""``batcher failed`` and ``batcher verify``, beside a service and without one."""
 
 import base64
 import json
@@ -8,6 +8,7 @@ import yaml
 
 from batcher.batch.quarantine import ask
 from batcher.spool import Kind, Section
+from tests.called import Told, called
 from tests.history import history
 from tests.sections import STREAM, event, lines, misplaced
 from tests.service.world import World, batcher, finish, script, until, world
@@ -16,14 +17,8 @@ USAGE = 2
 HOSTILE = b"\x1b[31mred\x07 \xe2\x80\xaegpj \xff"
 
 
-async def run(*arguments: str) -> tuple[int | None, str, str]:
-    async with batcher(*arguments) as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
-
-
-async def failed(data: Path, *arguments: str) -> tuple[int | None, str, str]:
-    return await run("failed", *arguments, "--data-dir", str(data))
+async def failed(data: Path, *arguments: str) -> Told:
+    return await called("failed", *arguments, "--data-dir", str(data))
 
 
 def quarantine(data: Path) -> list[int]:
@@ -85,7 +80,7 @@ async def test_without_a_service_the_command_retries_by_itself_and_tells_what_st
     code, out, err = await failed(tmp_path / "data", "retry", str(second))
     assert (code, out) == (USAGE, "")
     assert err == f"{second}: left quarantine already, in batch 2 (as a revision); it cannot be counted twice\n"
-    code, out, err = await run("verify", "--deep", "--data-dir", str(tmp_path / "data"))
+    code, out, err = await called("verify", "--deep", "--data-dir", str(tmp_path / "data"))
     assert (code, err) == (0, "")
     assert "ok      batches 1 to 3 recomputed" in out.splitlines()
 
@@ -105,11 +100,11 @@ async def test_what_is_wrong_with_the_call_or_the_directory_is_one_line(tmp_path
         ("list", "--data-dir", absent): (1, f"{absent}: no batcher data here; give the --data-dir of a run"),
     }
     for arguments, (code, message) in expected.items():
-        assert await run("failed", *arguments) == (code, "", f"{message}\n")
+        assert await called("failed", *arguments) == (code, "", f"{message}\n")
     snapshots = tmp_path / "data" / "snapshots"
     snapshots.rmdir()
     snapshots.write_bytes(b"")
-    assert await run("failed", "list", "--data-dir", data) == (1, "", f"{snapshots}: Not a directory\n")
+    assert await called("failed", "list", "--data-dir", data) == (1, "", f"{snapshots}: Not a directory\n")
 
 
 def prepared(w: World) -> list[int]:
@@ -147,7 +142,7 @@ async def test_a_running_service_takes_the_request_into_its_next_batch(tmp_path:
                 ),
             )
             assert (await finish(process))[0] == 0
-        code, out, err = await run("verify", "--deep", "--data-dir", str(w.directory.root))
+        code, out, err = await called("verify", "--deep", "--data-dir", str(w.directory.root))
         assert (code, err) == (0, ""), out
 
 

@@ -1,18 +1,17 @@
-"""``batcher resync`` and dead letters as processes, beside a service and without one."""
+"""``batcher resync`` and dead letters, beside a service and without one."""
 
 import json
 from pathlib import Path
 
 from batcher.sandbox.faults import Answer, Faults
+from tests.called import Told, called
 from tests.service.world import World, batcher, finish, script, told, until, world
 
 USAGE = 2
 
 
-async def run(w: World, *arguments: str) -> tuple[int | None, str, str]:
-    async with batcher(*arguments, "--data-dir", str(w.directory.root)) as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def run(w: World, *arguments: str) -> Told:
+    return await called(*arguments, "--data-dir", str(w.directory.root))
 
 
 def forget_events(w: World) -> None:

@@ -1,4 +1,4 @@
-"""``batcher sql`` as a process: text, JSON, CSV and Parquet of hostile rows, and how it ends."""
+"""``batcher sql``: text, JSON, CSV and Parquet of hostile rows, and how it ends."""
 
 import csv
 import io
@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.called import Told, called
 from tests.history import history
 from tests.sections import event, watched
-from tests.service.world import batcher
 
 HOSTILE = "=cmd|' /C calc'!A0\x1b[31m\u202egpj\nnext"
 
@@ -22,10 +22,8 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-async def run(*arguments: str) -> tuple[int | None, str, str]:
-    async with batcher("sql", *arguments) as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def run(*arguments: str) -> Told:
+    return await called("sql", *arguments)
 
 
 ASKED = "SELECT message, count, -count AS less, received_at, NULL AS nothing FROM occurrences"

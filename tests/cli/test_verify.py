@@ -1,19 +1,17 @@
-"""``batcher verify`` as a process: its exit code, and the batch that it names."""
+"""``batcher verify``: its exit code, and the batch that it names."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from tests.called import Told, called
 from tests.history import history
-from tests.service.world import batcher
 from tests.verify.test_sums import change, play, set_to
 
 
-async def verify(data: Path, *arguments: str) -> tuple[int | None, str, str]:
-    async with batcher("verify", *arguments, "--data-dir", str(data)) as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def verify(data: Path, *arguments: str) -> Told:
+    return await called("verify", *arguments, "--data-dir", str(data))
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

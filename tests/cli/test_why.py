@@ -1,4 +1,4 @@
-"""``batcher why`` as a process: the answer first, text that no Event can disturb, the same in JSON and YAML."""
+"""``batcher why``: the answer first, text that no Event can disturb, the same in JSON and YAML."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.called import Told, called
 from tests.history import history
 from tests.sections import event, watched
-from tests.service.world import batcher
 
 HOSTILE = "\x1b[31mred\x07 \u202egpj\nforged: line"
 
@@ -20,10 +20,8 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-async def run(*arguments: str) -> tuple[int | None, str, str]:
-    async with batcher("why", *arguments, "--since", "2026-11-23T00:00:00Z") as process:
-        out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def run(*arguments: str) -> Told:
+    return await called("why", *arguments, "--since", "2026-11-23T00:00:00Z")
 
 
 async def test_the_answer_comes_first_and_then_what_to_do(data: Path) -> None:

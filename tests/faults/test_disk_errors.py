@@ -58,7 +58,7 @@ def lived_with(root: Path, number: int, refusal: int) -> str:
 def test_a_change_that_the_disk_refuses_is_as_if_it_had_come_later(
     steps: list[Step], tmp_path: Path, refusal: int
 ) -> None:
-    for number in some(of(steps, *CHANGES), 4):
+    for number in some(of(steps, *CHANGES), 2):
         assert lived_with(tmp_path / str(number), number, refusal) == "", steps[number]
 
 
@@ -71,7 +71,7 @@ def test_any_change_may_be_refused(steps: list[Step], tmp_path: Path, refusal: i
 
 def test_no_space_while_running_ends_no_process(steps: list[Step], tmp_path: Path) -> None:
     running = steps.index(next(step for step in steps if step.kind is Kind.MARK))
-    for number in some([number for number in of(steps, *CHANGES) if number > running], 4):
+    for number in some([number for number in of(steps, *CHANGES) if number > running], 2):
         root = tmp_path / str(number)
         root.mkdir()
         with life(root, Recorder(root, refused={number: errno.ENOSPC})) as h:
@@ -94,7 +94,7 @@ def test_a_snapshot_that_the_disk_refuses_is_made_after_the_next_batch(steps: li
 
 
 def test_a_failed_sync_of_the_data_directory_ends_the_process(steps: list[Step], tmp_path: Path) -> None:
-    for number in some([n for n in of(steps, Kind.SYNC) if steps[n].path.parts[:1] == ("data",)], 4):
+    for number in some([n for n in of(steps, Kind.SYNC) if steps[n].path.parts[:1] == ("data",)], 2):
         root = tmp_path / str(number)
         root.mkdir()
         recorder = Recorder(root, refused={number: errno.EIO})

@@ -190,7 +190,7 @@ async def baited(folder: Path, store: S3, canaries: Canaries, port: int) -> Asyn
             kcp=bait.destination(),
             credentials={"execAllowed": [str(bait.plugin)]},
             archive={"path": "s3://bucket/a", "storageOptions": store.options, "interval": "300ms",
-                     "compactEvery": "1s"},
+                     "compactEvery": "3s"},
             log={"level": "debug", "format": "json"},
             serve={"port": port},
         )  # fmt: skip

@@ -27,10 +27,13 @@ from batcher.cli import app
 from batcher.sandbox.faults import Answer
 from batcher.sandbox.resources import EVENTS
 from tests.bundle.test_bundle import unpacked
+from tests.called import called
 from tests.notebooks.test_notebooks import run as run_notebook
 from tests.security.corpus import HUGE, LINES, SENTINEL, TEXTS, event, events, hostile, marked
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
+
+pytestmark = pytest.mark.xdist_group("hostile")  # one run for all of them
 
 CLUSTERS = ("us-west1", "eu-central1")
 OF_A_CLUSTER = 5 * len(TEXTS) + 3
@@ -123,8 +126,8 @@ async def _answer(port: int, path: str) -> str:
 
 
 async def _check(w: World, form: str) -> str:
-    async with batcher("check", "--config", str(w.config), "-o", form) as process:
-        return (await process.communicate())[0].decode()
+    _, out, _ = await called("check", "--config", str(w.config), "-o", form)
+    return out
 
 
 def asked(ran: Ran, *arguments: str) -> Result:
@@ -366,10 +369,9 @@ def test_a_bundle_has_members_of_known_names_and_escapes_what_it_is_asked_to_hav
 )
 async def test_an_error_is_one_line_whatever_it_repeats(ran: Ran, command: tuple[str, ...]) -> None:
     text = "".join(TEXTS[label] for label in ("every C0 but NUL", "C1", "bidi overrides", "a forged log line"))
-    async with batcher(*command, text, "--data-dir", str(ran.directory.root)) as process:
-        printed, err = await process.communicate()
-    assert (process.returncode, printed, len(err.decode().split("\n"))) == (2, b"", 2)
-    assert hostile(err.decode()) == set()
+    code, printed, err = await called(*command, text, "--data-dir", str(ran.directory.root))
+    assert (code, printed, len(err.split("\n"))) == (2, "", 2)
+    assert hostile(err) == set()
 
 
 async def test_a_demo_of_a_hostile_dump_reports_in_lines_of_eighty_columns(tmp_path: Path) -> None:

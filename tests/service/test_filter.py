@@ -6,6 +6,7 @@ from typing import Any
 from batcher.archive import scan
 from batcher.batch.process import staged_paths
 from batcher.service import Service, reload
+from tests.called import called
 from tests.service.test_reload import load, serving
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
@@ -62,9 +63,8 @@ async def test_what_is_dropped_is_archived_and_told_to_nobody_and_shadows_only_c
         for workspace in (shop, team):
             assert {event["involvedObject"]["name"] for event in workspace.events()} == {"told", "kept"}
         assert (w.totals()["kept"], w.totals()["filtered"], w.totals()["opened"]) == (2, 2, 4)
-        async with batcher("verify", "--deep", "--data-dir", str(w.directory.root)) as process:
-            out, _ = await process.communicate()
-        assert process.returncode == 0, out.decode()
+        code, out, _ = await called("verify", "--deep", "--data-dir", str(w.directory.root))
+        assert code == 0, out
 
 
 def counted(service: Service) -> dict[tuple[str, str], tuple[int, int]]:

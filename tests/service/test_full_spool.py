@@ -18,7 +18,7 @@ async def test_a_spool_that_is_full_when_nothing_is_left_to_do_is_retired_all_th
         with opened(loaded, now=clock.now) as service:
             async with asyncio.TaskGroup() as group:
                 group.create_task(service.run(stop))
-                for part in range(4):
+                for part in range(2):
                     w.happen(script(400, seed=part + 2))
                     await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
                 await until(lambda: service.status.spool_trouble == "")

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from batcher.archive.read import open_to_read, scan
 from batcher.archive.rewrite import held
 from batcher.batch.process import staged_paths
 from batcher.status import read_status
 from batcher.verify import verify
+from tests.called import called
 from tests.service.world import World, batcher, finish, script, until, world
 
 
@@ -25,6 +27,7 @@ def counted(w: World) -> int:
     return int(scan(w.folder / "archive", "occurrences", staged).collect()["grew"].sum())
 
 
+@pytest.mark.slow
 async def test_a_service_compacts_its_archive_while_it_batches_and_delivers(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.configure(archive={"path": str(tmp_path / "archive"), "interval": "300ms", "compactEvery": "1s"})
@@ -54,9 +57,8 @@ async def test_an_upkeep_that_fails_is_counted_and_tried_again_and_holds_up_noth
             await until((w.directory.root / "status.json").exists)
             await until(lambda: read_status(w.directory.root).keeping_failures >= 2)
             assert "batcher-pins: " in read_status(w.directory.root).keeping_trouble
-            async with batcher("status", "--data-dir", str(w.directory.root)) as asked:
-                out, _ = await asked.communicate()
-            assert b"keeping    " in out
+            _, out, _ = await called("status", "--data-dir", str(w.directory.root))
+            assert "keeping    " in out
             w.happen(script(20))
             await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
             (tmp_path / "archive" / "batcher-pins").unlink()
@@ -75,12 +77,11 @@ async def test_a_purge_lets_the_spool_of_a_running_service_go(tmp_path: Path) ->
             w.happen(happenings[:20])
             await until(lambda: w.totals().get("occurrences") == w.emitter.occurrences)
             (first,) = w.directory.spool.iterdir()
-            async with batcher(
+            code, out, err = await called(
                 "archive", "purge", "--workspace", "root:shop", "--yes", "-o", "json", "--data-dir",
                 str(w.directory.root),
-            ) as purge:  # fmt: skip
-                out, err = await purge.communicate()
-            assert purge.returncode == 0, err
+            )  # fmt: skip
+            assert code == 0, err
             assert json.loads(out)["spool_bytes"] > 0
             for happening in happenings[20:]:
                 if not first.exists():

@@ -17,6 +17,7 @@ from batcher.sandbox.resources import LEASES
 from batcher.sandbox.shape import Object
 from batcher.status import read_status
 from batcher.verify import verify
+from tests.called import called
 from tests.service.world import World, batcher, finish, script, until, world
 
 
@@ -154,10 +155,9 @@ async def test_status_says_by_which_lease_the_service_runs(tmp_path: Path) -> No
         config = str(electing(w))
         async with batcher("run", "--config", config) as process:
             await until((w.directory.root / "status.json").exists)
-            async with batcher("status", "--config", config) as asked:
-                out, _ = await asked.communicate()
+            _, out, _ = await called("status", "--config", config)
             assert (await finish(process))[0] == 0
-        (told,) = [each for each in out.decode().splitlines() if each.startswith("leader")]
+        (told,) = [each for each in out.splitlines() if each.startswith("leader")]
         assert re.fullmatch(r"leader     \S+_[0-9a-f]{16} by the Lease default/batcher, for \d+s", told)
 
 

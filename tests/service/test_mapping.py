@@ -6,6 +6,7 @@ from pathlib import Path
 from batcher.batch.process import latest
 from batcher.sandbox.resources import EVENTS, NAMESPACES
 from batcher.verify import verify
+from tests.called import called
 from tests.service.world import World, batcher, finish, until, world
 
 LOCATOR = (
@@ -27,12 +28,11 @@ def event(name: str, in_namespace: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-async def told(w: World, *arguments: str) -> tuple[int | None, str]:
+async def told(w: World, *arguments: str) -> tuple[int, str]:
     """The exit code of a command, and what it says of flaws in ``us-west1``."""
-    async with batcher(*arguments, "--data-dir", str(w.directory.root)) as process:
-        out, _ = await process.communicate()
-    found = re.search(r"us-west1: [^;]*|other-name|duplicate", out.decode())
-    return process.returncode, found.group() if found else ""
+    code, out, _ = await called(*arguments, "--data-dir", str(w.directory.root))
+    found = re.search(r"us-west1: [^;]*|other-name|duplicate", out)
+    return code, found.group() if found else ""
 
 
 async def test_a_locator_that_comes_after_its_events_brings_them_to_its_workspace_and_a_forged_one_nothing(

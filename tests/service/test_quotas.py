@@ -5,6 +5,7 @@ from pathlib import Path
 
 from batcher.sandbox.cluster import Workspace
 from batcher.sandbox.resources import EVENTS
+from tests.called import called
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, told, until, world
 
@@ -21,8 +22,8 @@ async def run_until_all_is_told(w: World, shop: Workspace) -> None:
         await until(lambda: told(shop.events()) == 60)
         code, _, err = await finish(process)
     assert code == 0, err
-    async with batcher("verify", "--deep", "--data-dir", str(w.directory.root)) as process:
-        assert await process.wait() == 0
+    code, out, _ = await called("verify", "--deep", "--data-dir", str(w.directory.root))
+    assert code == 0, out
 
 
 async def test_what_a_source_reports_beyond_its_limit_is_told_by_its_number(tmp_path: Path) -> None:

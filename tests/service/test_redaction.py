@@ -14,6 +14,7 @@ from batcher.archive import scan
 from batcher.batch.process import staged_paths
 from batcher.spool.log import Log
 from batcher.spool.position import Place
+from tests.called import called
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
 
@@ -64,9 +65,8 @@ async def answer(url: str) -> str:
 
 
 async def asked(w: World, *arguments: str) -> str:
-    async with batcher(*arguments, "--data-dir", str(w.directory.root)) as process:
-        out, err = await process.communicate()
-    return (out + err).decode()
+    _, out, err = await called(*arguments, "--data-dir", str(w.directory.root))
+    return out + err
 
 
 def happens(w: World) -> None:

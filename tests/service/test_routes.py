@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tests.called import called
 from tests.service.test_targets import back_off
 from tests.service.world import World, batcher, finish, until, world
 
@@ -46,5 +47,5 @@ async def test_each_route_that_matches_applies_and_whose_it_was_is_told(tmp_path
         assert "uid" not in pod["involvedObject"]
         assert node["message"] == "[us-west1] System OOM encountered"
         assert w.totals()["archive_only"] == 1
-        async with batcher("verify", "--deep", "--data-dir", str(w.directory.root)) as process:
-            assert await process.wait() == 0
+        code, out, _ = await called("verify", "--deep", "--data-dir", str(w.directory.root))
+        assert code == 0, out

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from batcher.verify import verify
+from tests.called import called
 from tests.service.world import World, batcher, finish, script, until, world
 
 
@@ -128,12 +129,11 @@ async def test_status_says_what_runs_which_cluster_is_away_and_that_it_was_stopp
             w.happen(script(20))
             reachable = sum(h.times for h in script(20) if h.cluster != "ap-south1")
             await until(lambda: w.totals().get("occurrences") == reachable)
-            async with batcher(*where) as asked:
-                out, _ = await asked.communicate()
-            rows = {line.split()[0]: line.split()[1] for line in out.decode().splitlines() if line}
-            assert (asked.returncode, rows["service"]) == (0, "running,")
+            await until((w.directory.root / "status.json").exists)
+            code, out, _ = await called(*where)
+            rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if line}
+            assert (code, rows["service"]) == (0, "running,")
             assert (rows["us-west1"], rows["eu-central1"], rows["ap-south1"]) == ("connected", "connected", "waiting")
             assert (await finish(process))[0] == 0
-        async with batcher(*where) as asked:
-            out, _ = await asked.communicate()
-        assert (asked.returncode, out.decode().splitlines()[0][:31]) == (1, "service    NOT running; last se")
+        code, out, _ = await called(*where)
+        assert (code, out.splitlines()[0][:31]) == (1, "service    NOT running; last se")

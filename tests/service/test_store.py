@@ -16,6 +16,7 @@ from batcher.status import read_status
 from batcher.store import Root, place
 from batcher.verify import verify
 from tests.archive.s3 import ACCESS_KEY, S3, SECRET, s3
+from tests.called import called
 from tests.service.test_grace import GRACE_SECONDS
 from tests.service.world import World, batcher, finish, script, until, world
 
@@ -38,8 +39,8 @@ def compacted(root: Root) -> int:
     return sum(file.name.startswith(("part-", "full-")) for file in held(open_to_read(root, "occurrences")))
 
 
-def configure(w: World, options: dict[str, str], url: str = URL) -> None:
-    w.configure(archive={"path": url, "storageOptions": options, "interval": "300ms", "compactEvery": "1s"})
+def configure(w: World, options: dict[str, str], url: str = URL, **changes: str) -> None:
+    w.configure(archive={"path": url, "storageOptions": options, "interval": "300ms"} | changes)
 
 
 async def ran(w: World, server: S3) -> None:
@@ -52,7 +53,8 @@ async def ran(w: World, server: S3) -> None:
     assert code == 0, err
 
 
-async def said(*arguments: str) -> tuple[int | None, str, str]:
+async def ended(*arguments: str) -> tuple[int | None, str, str]:
+    """What a process says that ends by itself."""
     async with batcher(*arguments) as process:
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
@@ -64,11 +66,12 @@ def assert_harmless(*texts: str) -> None:
         assert ACCESS_KEY not in text
 
 
+@pytest.mark.slow
 async def test_a_run_goes_on_while_its_store_is_away_and_delivers_all_of_it_later(tmp_path: Path, server: S3) -> None:
     root = place(URL, server.options, {})
     happenings = script(240)
     async with world(tmp_path) as w:
-        configure(w, server.options)
+        configure(w, server.options, compactEvery="1s")
         async with batcher("run", "--config", str(w.config)) as process:
             w.happen(happenings[:80])
             await until(lambda: archived(root) == w.emitter.occurrences)
@@ -133,10 +136,10 @@ async def test_what_reads_an_archive_reads_one_in_a_store(
             ("archive", "status"), ("archive", "vacuum"), ("archive", "purge", "--workspace", "root:shop", "--yes"),
             ("verify",),
         ):  # fmt: skip
-            code, out, err = await said(*command, *at)
+            code, out, err = await called(*command, *at)
             assert (code, err) == (0, ""), command
             assert_harmless(out)
-        code, out, err = await said("sql", "select 1", *at)
+        code, out, err = await called("sql", "select 1", *at)
         assert (code, out) == (2, "")
         assert err.startswith(
             f"sql: the archive is in a store ({URL}), and DuckDB is kept from the network; ask a copy"
@@ -151,12 +154,12 @@ async def test_credentials_are_of_the_configuration_or_else_of_variables(
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary of another")
         for command in (("verify",), ("events", "-A"), ("archive", "status"), ("archive", "compact")):
-            code, out, err = await said(*command, "--data-dir", str(w.directory.root))
+            code, out, err = await called(*command, "--data-dir", str(w.directory.root))
             assert (code, out, len(err.splitlines())) == (1, "", 1)
             assert "the store refuses the credentials" in err
             assert "canary" not in err
             assert_harmless(err)
-        code, out, err = await said("archive", "status", "-o", "json", "--config", str(w.config))
+        code, out, err = await called("archive", "status", "-o", "json", "--config", str(w.config))
         assert (code, err) == (0, "")
         assert json.loads(out)["path"] == URL
 
@@ -176,7 +179,7 @@ async def test_a_store_that_cannot_be_used_is_told_before_anything_is_sent(
 ) -> None:
     async with world(tmp_path) as w:
         configure(w, server.options | changed, url)
-        code, out, err = await said("run", "--config", str(w.config))
+        code, out, err = await ended("run", "--config", str(w.config))
         assert code in {1, 2}
         assert expected in err
         assert "Traceback" not in err
@@ -194,7 +197,7 @@ async def test_a_lost_directory_is_gone_on_from_a_store(tmp_path: Path, server: 
             await until(lambda: archived(root) == w.emitter.occurrences)
             assert (await finish(process))[0] == 0
         w.directory.root.rename(tmp_path / "lost")
-        code, _, err = await said("run", "--config", str(w.config))
+        code, _, err = await ended("run", "--config", str(w.config))
         assert code == 2
         assert "belongs to another data directory" in err
         async with batcher("run", "--config", str(w.config), "--take-over") as process:

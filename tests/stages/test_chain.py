@@ -329,7 +329,7 @@ few = st.lists(
 )  # fmt: skip
 
 
-stories = settings(max_examples=max(6, settings().max_examples // 5))  # a story is many frames
+stories = settings(max_examples=max(5, settings().max_examples // 5))  # a story is many frames
 
 
 @stories

@@ -67,7 +67,7 @@ places = st.sampled_from(["", "root:shop", "root:bank"])
 spaces = st.sampled_from(["", "web", "db"])
 
 
-stories = settings(max_examples=max(6, settings().max_examples // 5))  # a story is many frames
+stories = settings(max_examples=max(5, settings().max_examples // 5))  # a story is many frames
 
 
 @stories

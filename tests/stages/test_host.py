@@ -79,7 +79,7 @@ def test_what_is_older_than_a_day_or_beyond_the_most_is_forgotten() -> None:
 moves = st.lists(st.tuples(st.sampled_from(["web", "api"]), st.sampled_from(["n1", "n2"])), max_size=8)
 
 
-stories = settings(max_examples=max(6, settings().max_examples // 5))  # a story is many frames
+stories = settings(max_examples=max(5, settings().max_examples // 5))  # a story is many frames
 
 
 @stories

@@ -118,24 +118,21 @@ def flip(path: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize(("check", "detail", "tamper"), TAMPERED.values(), ids=TAMPERED)
-def test_damage_is_named_with_its_first_batch(tmp_path: Path, check: str, detail: str, tamper: Tamper) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_damage_is_named_with_its_first_batch(played: Path, check: str, detail: str, tamper: Tamper) -> None:
+    with history(played) as h:
         tamper(h)
         assert detail in deep(h)[check]
 
 
-def test_nothing_differs_where_nothing_was_damaged(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_nothing_differs_where_nothing_was_damaged(played: Path) -> None:
+    with history(played) as h:
         assert (deep(h), account(h)) == ({}, "batches 1 to 4 recomputed")
         deliver(h)
         assert (deep(h), account(h)) == ({}, "batches 1 to 4 recomputed")
 
 
-def test_a_delivered_row_is_compared_as_well(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_a_delivered_row_is_compared_as_well(played: Path) -> None:
+    with history(played) as h:
         deliver(h)
         (path,) = Path(str(h.directory.archive / "occurrences")).glob("*/*-000000000002.parquet")
         set_to("message", "\x1b[2J")(pl.read_parquet(path, hive_partitioning=False)).write_parquet(path)
@@ -161,9 +158,8 @@ def test_a_snapshot_that_is_not_what_the_changes_say_is_named(tmp_path: Path) ->
     assert found.startswith("batch 3: seen: identity_high ")
 
 
-def test_a_batch_of_another_version_is_left_out_and_its_changes_carry_on(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_a_batch_of_another_version_is_left_out_and_its_changes_carry_on(played: Path) -> None:
+    with history(played) as h:
         path = h.directory.root / "batches/000000000002/plan.json"
         plan = h.directory.plan(2)
         assert plan

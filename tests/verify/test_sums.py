@@ -81,9 +81,8 @@ def test_the_play_has_one_of_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("deliveries", [(), (1,), (4,), (2, 4)], ids=["staged", "first", "delivered", "twice"])
-def test_every_sum_holds_whatever_is_delivered(tmp_path: Path, deliveries: tuple[int, ...]) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_every_sum_holds_whatever_is_delivered(played: Path, tmp_path: Path, deliveries: tuple[int, ...]) -> None:
+    with history(played) as h:
         for through in deliveries:
             files = [file for file in h.batches.undelivered if file.batch <= through]
             h.batches.delivered(Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(files))
@@ -232,18 +231,16 @@ TAMPERED: dict[str, tuple[str, str, Tamper]] = {
 
 @pytest.mark.parametrize(("check", "detail", "tamper"), TAMPERED.values(), ids=TAMPERED)
 def test_a_sum_that_fails_is_named_with_its_first_batch(
-    tmp_path: Path, check: str, detail: str, tamper: Tamper
+    played: Path, tmp_path: Path, check: str, detail: str, tamper: Tamper
 ) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+    with history(played) as h:
         tamper(h)
         found = failed(h, tmp_path / "archive")
     assert detail in found[check]
 
 
-def test_each_check_is_seen_to_fail(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_each_check_is_seen_to_fail(played: Path, tmp_path: Path) -> None:
+    with history(played) as h:
         names = {check.name for check in verify(h.directory, tmp_path / "archive")}
     assert names - {"gaps = rows of gaps", INCIDENTS} == {check for check, _, _ in TAMPERED.values()}
 
@@ -263,9 +260,8 @@ def test_an_incident_that_is_gone_is_missed_and_made_again(tmp_path: Path) -> No
         assert deep["recomputed rows of incidents = those kept"].batch == 2
 
 
-def test_delivered_rows_are_checked_like_staged_ones(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_delivered_rows_are_checked_like_staged_ones(played: Path, tmp_path: Path) -> None:
+    with history(played) as h:
         h.batches.delivered(
             Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
         )
@@ -275,9 +271,8 @@ def test_delivered_rows_are_checked_like_staged_ones(tmp_path: Path) -> None:
     assert found["revisions = rows of occurrences"] == "batch 2: 1 said, 0 found"
 
 
-def test_a_delivered_file_that_is_gone_is_named_with_its_batch(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_a_delivered_file_that_is_gone_is_named_with_its_batch(played: Path, tmp_path: Path) -> None:
+    with history(played) as h:
         h.batches.delivered(
             Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
         )
@@ -300,18 +295,20 @@ def test_a_delivered_file_that_is_gone_with_its_commit_is_an_error(tmp_path: Pat
             verify(h.directory, tmp_path / "archive")
 
 
-def test_a_batch_that_is_planned_and_staged_but_not_committed_is_no_part_of_the_proof(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
-        (tmp_path / "data" / "batches" / "000000000004" / "commit.json").unlink()
+def test_a_batch_that_is_planned_and_staged_but_not_committed_is_no_part_of_the_proof(
+    played: Path, tmp_path: Path
+) -> None:
+    with history(played) as h:
+        (played / "batches" / "000000000004" / "commit.json").unlink()
         assert failed(h, tmp_path / "archive") == {}
 
 
-def test_what_was_delivered_since_the_last_commit_was_read_is_no_part_of_the_proof(tmp_path: Path) -> None:
-    with history(tmp_path / "data") as h:
-        play(h)
+def test_what_was_delivered_since_the_last_commit_was_read_is_no_part_of_the_proof(
+    played: Path, tmp_path: Path
+) -> None:
+    with history(played) as h:
         Deliverer(tmp_path / "archive", h.directory.staged, h.directory.id).deliver(h.batches.undelivered)
-        (tmp_path / "data" / "batches" / "000000000004" / "commit.json").unlink()
+        (played / "batches" / "000000000004" / "commit.json").unlink()
         assert failed(h, tmp_path / "archive") == {}
 
 
