@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "POLARS_MAX_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:200,muzzy_decay_ms:0",
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:200,muzzy_decay_ms:0,narenas:1",
 }
 """As the image has it."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -153,7 +153,7 @@ def service(config: Path) -> Iterator[Service]:
             [sys.executable, "-m", "batcher", "run", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stderr=log,
-            env=ENVIRONMENT | os.environ,
+            env=os.environ | ENVIRONMENT,
         )
     running = Service(process, said, began)
     try:
