@@ -1,7 +1,7 @@
 """Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: how many examples a property is tried with.
 
-``dev`` is what ``make test`` takes, ``ci`` what ``make test-thorough`` does. Properties of histories, of which an
-example is a whole run, take a share of that; the share is what keeps ``make test`` short.
+``dev`` is what ``make test`` takes, ``ci`` what ``.ci/run`` and ``make test-thorough`` do. Properties of histories, of
+which an example is a whole run, take a share of that; the share is what keeps ``make test`` short.
 
 No deadline in any of them: another process on the machine must not make a property fail.
 """

