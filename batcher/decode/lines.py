@@ -24,7 +24,6 @@ OWN_LABEL = "batcher.kcp.io/kind"
 _LARGEST = 2**63 - 1
 _LARGEST_DIGITS = len(str(_LARGEST))
 """Python reads no number of more than 4,300 digits; one such version would stop every batch after it."""
-_COUNTED = frozenset({"ADDED", "MODIFIED"})
 _CHANGES = {"ADDED": None, "MODIFIED": None, "DELETED": Ignored.DELETED, "BOOKMARK": Ignored.BOOKMARK}
 
 
@@ -44,12 +43,9 @@ def _decode_all(kind: Kind, body: bytes, number: int) -> Sequence[Delivery | Ign
         return None
     if len(read) != number or number != number_of_lines(body):
         return None
-    if listed or _COUNTED.issuperset([each.type for each in read]):
-        return read if _are_countable([each.object.metadata for each in read]) else None
-    taken = [each for each in read if each.type in _COUNTED]
-    if not _are_countable([each.object.metadata for each in taken]):
-        return None
-    return [each if each.type in _COUNTED else _CHANGES.get(each.type) or Ignored.UNKNOWN_TYPE for each in read]
+    outcomes = read if listed else [_CHANGES.get(each.type, Ignored.UNKNOWN_TYPE) or each for each in read]
+    taken = [each.object.metadata for each in outcomes if type(each) is Delivery]
+    return outcomes if _are_countable(taken) else None
 
 
 def _are_countable(metadata: Sequence[Metadata]) -> bool:

@@ -107,7 +107,7 @@ def run(
     happened, *told_of = _collect_all(
         [_happened(located, mapped.judged, rules), *news(located, state["happenings"], rules)]
     )
-    parts, folded, taken = _parts(_folded(happened, placed, rules), mapped.summaries, placed, rules)
+    parts, folded, taken = _parts(happened, mapped.summaries, placed, rules)
     gathered = _collect(gather(parts))
     slots = carry_slots(
         gathered,
@@ -295,12 +295,7 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
     before = Before(*(state[name].lazy() for name in ("claims", "served", "objects")))
     summaries = end_all(state["open_summaries"].lazy(), redefined=ends)
     slots, mapping = state["open_slots"].lazy(), rules.namespaces
-    is_claimed = said.claims is not _unclaimed().said.claims
-    claims = (
-        _collect(judge(said.claims, used, before.served, mapping, lasts=rules.used_for))
-        if is_claimed
-        else _unclaimed().judged
-    )
+    claims, left = _judged_claims(said, used, before, now, rules)
     judged = Judged(claims, _judged_objects(said, had(claims, used, before), mapping))
     waits = state["open_summaries"].select(is_waiting().any()).item()
     moved = _collect(moves(summaries, judged, before, mapping, now=now, hold=rules.hold)) if waits else NO_MOVES.lazy()
@@ -308,13 +303,24 @@ def _mapped(state: State, said: _Said, used: pl.LazyFrame, now: datetime, rules:
     return _Mapped(
         judged,
         before,
-        _collect(claims_now(claims, now, remembered=remembered)) if is_claimed else _unclaimed().now,
+        left,
         _collect(objects_now(lines, said.objects.lists, now, remembered=remembered)),
         moved,
         _collect(move(summaries, moved)),
         _collect(move(slots, moved)),
         slots.join(moved.select(summary="was"), on="summary", how="semi"),
     )
+
+
+def _judged_claims(
+    said: _Said, used: pl.LazyFrame, before: Before, now: datetime, rules: Rules
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Return what Namespaces claim with the targets that follow, and the newest of each."""
+    if said.claims is _unclaimed().said.claims:
+        return _unclaimed().judged, _unclaimed().now
+    mapping = rules.namespaces
+    claims = _collect(judge(said.claims, used, before.served, mapping, lasts=rules.used_for))
+    return claims, _collect(claims_now(claims, now, remembered=mapping.remembered))
 
 
 def _judged_objects(said: _Said, had_: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
@@ -358,18 +364,14 @@ def told(mapped: pl.LazyFrame, located: pl.LazyFrame, rules: Rules) -> pl.LazyFr
     return (regard_owner(own) if rules.owner else own).with_columns(known_as())
 
 
-def _folded(rows: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    return fold(rows, placed, most=rules.most, window=rules.window, critical=rules.critical)
-
-
 def _parts(
-    described: pl.LazyFrame, open_summaries: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules
+    happened: pl.LazyFrame, open_summaries: pl.LazyFrame, placed: pl.LazyFrame, rules: Rules
 ) -> list[pl.LazyFrame]:
     """Return the rows in sessions, how many are told with others, and the places that they took.
 
     All that is asked of rows of :func:`batcher.stages.fold.fold`, so that nobody keeps them: they are a copy of all.
     """
-    rows = _collect(described)
+    rows = _collect(fold(happened, placed, most=rules.most, window=rules.window, critical=rules.critical))
     parts = sessions(measured(rows), open_summaries, window=rules.window, longest=rules.longest)
     folded = rows.filter(kind=SummaryKind.FOLDED.value).select(pl.len())
     return _collect_all([parts, folded, places(rows, placed, window=rules.window)])

@@ -107,7 +107,7 @@ class Publisher:
         """
         room, at = self._max_pending - self._pending, asyncio.get_running_loop().time()
         for write in writes:
-            if self._handled(write):
+            if self._handled(write.summary, write.version):
                 continue
             if refusal := self._refusal(write):
                 self._end(write, Result.REFUSED, None, refusal)
@@ -119,14 +119,14 @@ class Publisher:
 
         It is so when its outcome is known, when it is in flight, and for :data:`FRESH_SECONDS` after it was offered.
         """
-        if self._told.get(summary, _NOTHING).version >= version:
+        if self._handled(summary, version):
             return True
         waiting = self._workspaces.get(workspace)
         return waiting is not None and waiting.has(summary, version, asyncio.get_running_loop().time() - FRESH_SECONDS)
 
-    def _handled(self, write: Write) -> bool:
+    def _handled(self, summary: str, version: int) -> bool:
         """Whether the outcome of this version is on its way into the state already."""
-        return self._told.get(write.summary, _NOTHING).version >= write.version
+        return self._told.get(summary, _NOTHING).version >= version
 
     def _refusal(self, write: Write) -> str:
         """Why ``write`` is not to be sent at all; empty: it may be."""

@@ -60,19 +60,22 @@ class Waiting:
 
     def has(self, summary: str, version: int, since: float) -> bool:
         """Whether ``version`` of ``summary`` is in flight, or waits here and was put no earlier than ``since``."""
-        flying = self._in_flight
-        if flying and flying.write.summary == summary and flying.write.version >= version:
+        if self._flies(summary, version):
             return True
         entry = self._held(summary)
         return entry is not None and entry.write.version >= version and entry.put_at >= since
+
+    def _flies(self, summary: str, version: int) -> bool:
+        """Whether as new a version of ``summary`` is in flight."""
+        write = self._in_flight.write if self._in_flight else None
+        return write is not None and write.summary == summary and write.version >= version
 
     def put(self, write: Write, *, first: bool = False, at: float = 0.0) -> bool:
         """Take ``write``, unless as new a version is here already; return whether it takes more room.
 
         ``first``: the summary is not in the workspace yet. A version that replaces one has waited as long as it.
         """
-        flying = self._in_flight
-        if flying and flying.write.summary == write.summary and flying.write.version >= write.version:
+        if self._flies(write.summary, write.version):
             return False
         entry = self._held(write.summary)
         if entry is None:

@@ -5,7 +5,7 @@ says whose it is: no rule on namespaces can hand it to a tenant. Where no rule m
 of its own, the row is ``unmapped``: archived, and never written anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -97,8 +97,8 @@ def decide(rows: pl.LazyFrame, rules: Sequence[Rule], trust: Trust) -> pl.LazyFr
     """
     turns = {decided_by: turn for turn, decided_by in enumerate(_in_turn(rules, trust))}
     one_by_one = [decided_by for decided_by in turns if decided_by < 0 or not is_named(rules[decided_by])]
-    holding = [(_case(each, rules, trust).holds, pl.lit(turns[each], pl.Int64)) for each in one_by_one]
-    others = [pl.when(holds).then(turn) for holds, turn in holding]
+    words = _words(trust)
+    others = [pl.when(_case(each, rules, words).holds).then(pl.lit(turns[each], pl.Int64)) for each in one_by_one]
     decided_by = pl.lit(list(turns), pl.List(pl.Int64)).list.get("turn")
     is_allowed = pl.any_horizontal(pl.lit(value=False), *(pl.col("workspace").str.contains(p) for p in trust.allowed))
     return (
@@ -174,7 +174,8 @@ def cases(rules: Sequence[Rule], trust: Trust) -> list[Case]:
     """Return who is asked about rows of :func:`with_claims`, in turn: a flaw ends the search, so that what is doubtful
     falls to nobody.
     """
-    return [_case(decided_by, rules, trust) for decided_by in _in_turn(rules, trust)]
+    words = _words(trust)
+    return [_case(decided_by, rules, words) for decided_by in _in_turn(rules, trust)]
 
 
 def _in_turn(rules: Sequence[Rule], trust: Trust) -> list[int]:
@@ -187,15 +188,20 @@ def _in_turn(rules: Sequence[Rule], trust: Trust) -> list[int]:
     return [decided_by for each in asked for decided_by in each]
 
 
-def _case(decided_by: int, rules: Sequence[Rule], trust: Trust) -> Case:
-    if decided_by >= 0:
-        rule = rules[decided_by]
-        return Case(decided_by, matches(rule), pl.lit(rule.workspace), target_namespace(rule))
+def _case(decided_by: int, rules: Sequence[Rule], words: Mapping[int, Case]) -> Case:
+    if decided_by in words:
+        return words[decided_by]
+    rule = rules[decided_by]
+    return Case(decided_by, matches(rule), pl.lit(rule.workspace), target_namespace(rule))
+
+
+def _words(trust: Trust) -> dict[int, Case]:
+    """What decides beside the rules."""
     ours = ~pl.col("cluster_scoped") & trust.locators
-    said = {
-        FLAW: Case(FLAW, ours & (pl.col("flaw") != "")),
-        LOCATOR: Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace")),
-        LABELS_FLAW: Case(LABELS_FLAW, pl.col("own_flaw") != ""),
-        LABELS: Case(LABELS, pl.col("own") != "", pl.col("own"), pl.col("own_namespace"), pl.col("own_name")),
-    }
-    return said[decided_by]
+    said = (
+        Case(FLAW, ours & (pl.col("flaw") != "")),
+        Case(LOCATOR, ours & (pl.col("claimed") != ""), pl.col("claimed"), pl.col("claimed_namespace")),
+        Case(LABELS_FLAW, pl.col("own_flaw") != ""),
+        Case(LABELS, pl.col("own") != "", pl.col("own"), pl.col("own_namespace"), pl.col("own_name")),
+    )
+    return {case.decided_by: case for case in said}

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from batcher.schema import Columns
+
 _ANY = "*"
 _PLACEHOLDER = "{namespace}"
 
@@ -41,8 +43,13 @@ def matches(rule: Rule) -> pl.Expr:
 
 def target_namespace(rule: Rule) -> pl.Expr:
     """Return the namespace of the workspace that ``rule`` gives a place."""
+    return _within(*map(pl.lit, _parts(rule)))
+
+
+def _parts(rule: Rule) -> tuple[str, bool, str]:
+    """What stands before and after the namespace's own name, and between them whether that is named."""
     before, placeholder, after = rule.target_namespace.partition(_PLACEHOLDER)
-    return _within(pl.lit(before), pl.lit(value=bool(placeholder)), pl.lit(after))
+    return before, bool(placeholder), after
 
 
 def _within(before: pl.Expr, is_named: pl.Expr, after: pl.Expr) -> pl.Expr:
@@ -84,19 +91,14 @@ def _names(rule: Rule) -> list[_Names]:
     return [within, {"cluster_scoped": True, **cluster}] if rule.cluster_scoped else [within]
 
 
-def targets(rules: Sequence[Rule], turns: Mapping[int, int]) -> pl.LazyFrame:
-    """Return ``turn`` of each rule, and ``ruled_workspace, before, is_named, after`` for :func:`ruled_namespace`."""
-    rows = []
-    for place, rule in enumerate(rules):
-        before, placeholder, after = rule.target_namespace.partition(_PLACEHOLDER)
-        rows.append((turns[place], rule.workspace, before, bool(placeholder), after))
-    schema = {"turn": pl.Int64, "ruled_workspace": pl.String, "before": pl.String, "is_named": pl.Boolean,
-              "after": pl.String}  # fmt: skip
-    return pl.LazyFrame(rows, schema=schema, orient="row")
-
-
-RULED = ("ruled_workspace", "before", "is_named", "after")
+RULED: Columns = {"ruled_workspace": pl.String, "before": pl.String, "is_named": pl.Boolean, "after": pl.String}
 """What :func:`targets` has of a rule."""
+
+
+def targets(rules: Sequence[Rule], turns: Mapping[int, int]) -> pl.LazyFrame:
+    """Return ``turn`` of each rule, and :data:`RULED`, of which :func:`ruled_namespace` is made."""
+    rows = [(turns[place], rule.workspace, *_parts(rule)) for place, rule in enumerate(rules)]
+    return pl.LazyFrame(rows, schema={"turn": pl.Int64, **RULED}, orient="row")
 
 
 def ruled_namespace() -> pl.Expr:
